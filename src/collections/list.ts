@@ -1,0 +1,257 @@
+/**
+ * PersistentList: an Array whose elements live in the pool. This is its interface; list-tree.ts stores them.
+ *
+ * INV-LIST-8  Every value is checked before anything is changed, and what the program supplies (iterables,
+ *             comparators) has run to its end by then.
+ */
+import { ValueError } from '../errors/index.js';
+import { CONTAINER_BYTES, LAYOUT_ID, type Ref } from '../format/index.js';
+import {
+  BOUND,
+  Container,
+  type ContainerBinding,
+  type ContainerOps,
+  type SlotCodec,
+} from '../instance/index.js';
+import type { ContainerType, ListType } from '../layout/index.js';
+import { contentsOf } from './contents.js';
+import { GET, SET } from './index-access.js';
+import { ListTree } from './list-tree.js';
+import { type ListCodecs, releaseList, walkList } from './list-walk.js';
+import { clampIndex, Sequence } from './sequence.js';
+
+const TREE: unique symbol = Symbol('perdure.tree');
+
+/**
+ * An ordered list in the pool, with the interface of Array. Reading, storing, adding and removing anywhere take
+ * O(log n). Methods that return a new list return a plain array.
+ *
+ * Unlike an array it has no holes: storing at `length` appends, storing beyond it is refused.
+ */
+export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
+  readonly [TREE]: ListTree<T>;
+  /** The element at an index; undefined beyond the end. */
+  [index: number]: T;
+
+  /** For the library: lists are opened by the fields that hold them. */
+  constructor(binding: ContainerBinding<ListCodecs>, ref: Ref) {
+    super(binding, ref);
+    this[TREE] = new ListTree<T>(binding, this, () => this.touch());
+  }
+
+  /** Number of elements. Set it to remove those beyond. @throws ValueError when it would grow */
+  override get length(): number {
+    return this[TREE].length;
+  }
+
+  override set length(length: number) {
+    const old = this.length;
+    if (!Number.isInteger(length) || length < 0 || length > old) {
+      throw this.#error(
+        `length ${String(length)}: a list of ${old} can only be made shorter this way; use push to add`,
+      );
+    }
+    this[TREE].remove(length, old - length);
+  }
+
+  override [GET](index: number): T | undefined {
+    return this[TREE].get(index);
+  }
+
+  override [SET](index: number, value: unknown): void {
+    const codec: SlotCodec<T> = this.#codec;
+    codec.check(value);
+    const { length } = this;
+    if (index < length) this[TREE].overwrite(index, [value]);
+    else if (index === length) this[TREE].append(value);
+    else throw this.#error(`index ${index} is beyond the end: the list has ${length} elements and no holes`);
+  }
+
+  /** Array's `at`: the element at `index`, from the end when negative. The fastest way to read an element. */
+  at(index: number): T | undefined {
+    const whole = Math.trunc(index) || 0;
+    return this[TREE].get(whole < 0 ? whole + this[TREE].length : whole);
+  }
+
+  /** Adds elements at the end; returns the new length. @throws ValueError */
+  push(...values: T[]): number {
+    const codec: SlotCodec<T> = this.#codec;
+    if (values.length === 1) {
+      codec.check(values[0]);
+      this[TREE].append(values[0] as T);
+    } else {
+      for (let i = 0; i < values.length; i++) codec.check(values[i]);
+      this[TREE].appendAll(values);
+    }
+    return this[TREE].length;
+  }
+
+  /** Removes and returns the last element. */
+  pop(): T | undefined {
+    const last = this.length - 1;
+    if (last < 0) return undefined;
+    const value = this[TREE].get(last);
+    this[TREE].remove(last, 1);
+    return value;
+  }
+
+  /** Removes and returns the first element. For queues, PersistentQueue is faster. */
+  shift(): T | undefined {
+    if (this.length === 0) return undefined;
+    const value = this[TREE].get(0);
+    this[TREE].remove(0, 1);
+    return value;
+  }
+
+  /** Adds elements at the front; returns the new length. @throws ValueError */
+  unshift(...values: T[]): number {
+    this.#check(values);
+    this[TREE].insert(0, values);
+    return this.length;
+  }
+
+  /** Inserts elements before the one at `index` (0 to length); returns the new length. @throws ValueError */
+  insert(index: number, ...values: T[]): number {
+    const { length } = this;
+    if (!Number.isInteger(index) || index < 0 || index > length) {
+      throw this.#error(`insert at ${String(index)}: the list has ${length} elements`);
+    }
+    this.#check(values);
+    this[TREE].insert(index, values);
+    return this.length;
+  }
+
+  /** Array's `splice`: removes elements and inserts others in their place; returns the removed ones. @throws ValueError */
+  splice(...args: [start?: number, deleteCount?: number, ...values: T[]]): T[] {
+    const { length } = this;
+    const start = clampIndex(args[0], length, 0);
+    const values = args.slice(2) as T[];
+    let removedCount = 0;
+    if (args.length === 1) removedCount = length - start;
+    else if (args.length > 1)
+      removedCount = Math.min(Math.max(Math.trunc(args[1] as number) || 0, 0), length - start);
+    this.#check(values);
+    const removed = this.slice(start, start + removedCount);
+    const replaced = Math.min(removedCount, values.length);
+    const tree = this[TREE];
+    tree.overwrite(start, values.slice(0, replaced));
+    tree.remove(start + replaced, removedCount - replaced);
+    if (values.length > replaced) tree.insert(start + replaced, values.slice(replaced));
+    return removed;
+  }
+
+  /** Removes all elements. */
+  clear(): void {
+    if (this.length > 0) this[TREE].clear();
+  }
+
+  /** Array's `fill`. @throws ValueError */
+  fill(value: T, start?: number, end?: number): this {
+    this.#check([value]);
+    const { length } = this;
+    const from = clampIndex(start, length, 0);
+    const to = clampIndex(end, length, length);
+    if (to > from) this[TREE].overwrite(from, new Array<T>(to - from).fill(value));
+    return this;
+  }
+
+  /** Array's `reverse`, in place. */
+  reverse(): this {
+    const { length } = this;
+    this[TREE].permute(Uint32Array.from({ length }, (_, index) => length - 1 - index));
+    return this;
+  }
+
+  /**
+   * Array's `sort`: stable, in place; without a comparator by the elements as strings. When the comparator
+   * throws, the list is unchanged. @throws ValueError when the comparator changes the list
+   */
+  sort(compare?: (a: T, b: T) => number): this {
+    if (compare !== undefined && typeof compare !== 'function') {
+      throw new TypeError('the comparator of sort is no function');
+    }
+    const tree = this[TREE];
+    const { txn } = this[BOUND].runtime;
+    const { changes } = tree;
+    const { rollbacks } = txn;
+    const values = this.toArray();
+    const order = values.map((_, index) => index);
+    if (compare === undefined) {
+      const texts = values.map(String);
+      order.sort((a, b) =>
+        (texts[a] as string) < (texts[b] as string) ? -1 : texts[a] === texts[b] ? 0 : 1,
+      );
+    } else {
+      order.sort((a, b) => compare(values[a] as T, values[b] as T));
+    }
+    if (changes !== tree.changes || rollbacks !== txn.rollbacks) {
+      throw this.#error('the list was changed while it was being sorted');
+    }
+    tree.permute(order);
+    return this;
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'PersistentList';
+  }
+
+  get #codec(): SlotCodec<T> {
+    return this[BOUND].codecs.element as SlotCodec<T>;
+  }
+
+  #check(values: readonly unknown[]): void {
+    const codec: SlotCodec = this[BOUND].codecs.element;
+    for (let i = 0; i < values.length; i++) codec.check(values[i]);
+  }
+
+  #error(what: string): ValueError {
+    const { where } = this[BOUND];
+    return new ValueError(`${where}: ${what}`, { field: where });
+  }
+}
+
+// Container's own methods lie behind the proxy of index access; the hot one is brought before it.
+Object.defineProperty(
+  PersistentList.prototype,
+  'touch',
+  Object.getOwnPropertyDescriptor(Container.prototype, 'touch') as PropertyDescriptor,
+);
+
+/** Lists, as fields and codecs see them. */
+export const listOps: ContainerOps<ListCodecs> = {
+  kind: 'list',
+  headerBytes: CONTAINER_BYTES.list,
+  layoutId: LAYOUT_ID.list,
+  codecs: (runtime, type: ContainerType, where) => ({
+    element: runtime.codec((type as ListType).element, `${where} element`),
+  }),
+  open: (binding, ref) => new PersistentList(binding, ref),
+  checkContents: (binding, value) => {
+    const codec: SlotCodec = binding.codecs.element;
+    for (const element of contentsOf(value, binding.where)) codec.check(element);
+  },
+  assign: (container, value) => {
+    if (value === container) return;
+    const list = container as PersistentList;
+    const { codecs, where } = list[BOUND];
+    const codec: SlotCodec = codecs.element;
+    const values = contentsOf(value, where);
+    // Checked before, but a program's array may give other values each time it is read.
+    for (const element of values) codec.check(element);
+    list.clear();
+    list[TREE].appendAll(values);
+  },
+  release: releaseList,
+  trace: (binding, ref, tracer) => {
+    const { element } = binding.codecs;
+    walkList(binding, ref, {
+      node: (node) => tracer.owned(node),
+      leaf: (leaf, slots, count) => {
+        tracer.owned(leaf);
+        if (!element.traced) return;
+        for (let i = 0; i < count; i++)
+          element.trace((slots + i * element.sizeBytes) as typeof slots, tracer);
+      },
+    });
+  },
+};

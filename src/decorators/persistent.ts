@@ -1,0 +1,144 @@
+/**
+ * `@Persistent()` and `@Field()`: declarations only. Legacy convention (`experimentalDecorators`); what differs
+ * from the standard one is confined to the two functions that the decorators return.
+ */
+import { DeclarationError } from '../errors/index.js';
+import { construct } from '../instance/index.js';
+import {
+  type Access,
+  type ClassMetadata,
+  type ClassOf,
+  declareClass,
+  declareField,
+  type FieldType,
+  fromConstructor,
+  metadataOf,
+  type TypeSpec,
+  toFieldType,
+} from '../layout/index.js';
+
+/** Options of `@Persistent()`. */
+export interface PersistentOptions {
+  /** The name under which pools know the class; default: the name of the class. */
+  readonly name?: string;
+  /**
+   * `'proxy'` (default): instances behave as plain objects in every respect. `'direct'`: instances are the direct
+   * view, as fast as a plain object; spread and `Object.keys` see nothing (use `toPlain`).
+   */
+  readonly access?: Access;
+  /** Declares the fields without `@Field`, for programs without decorator syntax: `{ id: i32, next: () => Entry }`. */
+  readonly fields?: Readonly<Record<string, TypeSpec>>;
+}
+
+/**
+ * Marks a class as persistent: its instances live in a pool.
+ *
+ * @example
+ * ```ts
+ * @Persistent()
+ * class Entry {
+ *   @Field(i32) declare id: number;
+ *   @Field(() => Entry) declare next: Entry | null;
+ * }
+ * ```
+ * Without decorator syntax: `const Entry = Persistent({ fields: { id: i32 } })(class Entry {})`.
+ * @throws DeclarationError when the class cannot be persistent; the message says what to write
+ */
+export function Persistent(options: PersistentOptions = {}): <C extends ClassOf>(target: C) => C {
+  if (typeof options !== 'object' || options === null) {
+    throw new DeclarationError('@Persistent is called with options or nothing: write @Persistent()');
+  }
+  return <C extends ClassOf>(target: C): C => {
+    if (typeof target !== 'function') throw new DeclarationError('@Persistent() decorates a class');
+    const name = options.name ?? target.name;
+    if (name === '') {
+      throw new DeclarationError(
+        "@Persistent(): the class has no name; write @Persistent({ name: 'Entry' })",
+      );
+    }
+    if (metadataOf(target) !== undefined) {
+      throw new DeclarationError(`class ${name} is decorated with @Persistent() twice: remove one`, {
+        className: name,
+      });
+    }
+    const prototype = target.prototype as object;
+    for (const [field, type] of Object.entries(options.fields ?? {})) {
+      declareField(prototype, { name: field, type: toFieldType(type) });
+    }
+    return replaceConstructor(target, name, options.access ?? 'proxy');
+  };
+}
+
+/**
+ * Declares a persistent field.
+ *
+ * @param types a field type; without it, `string`, `number` (f64), `boolean`, `Date`, `bigint` (i64), `Uint8Array`
+ * and persistent classes are inferred from `design:type` metadata (`emitDecoratorMetadata`, reflect-metadata)
+ * @throws DeclarationError when the type is missing or ambiguous
+ */
+export function Field(...types: [type?: TypeSpec]): (target: object, key: string | symbol) => void {
+  const [type] = types;
+  const given = types.length > 0;
+  return (target: object, key: string | symbol): void => {
+    if (typeof key === 'object') {
+      throw new DeclarationError(
+        '@Field() was called by standard (TC39) decorators: set "experimentalDecorators": true in tsconfig.json',
+      );
+    }
+    const className = target?.constructor?.name ?? 'a class';
+    if (typeof target === 'function') {
+      throw new DeclarationError(`${target.name}.${String(key)} is static: a @Field belongs to instances`);
+    }
+    if (typeof key === 'symbol') {
+      throw new DeclarationError(`${className}[${String(key)}]: a @Field needs a string name`, { className });
+    }
+    if (given && type === undefined) {
+      throw new DeclarationError(
+        `${className}.${key}: the type given to @Field is undefined, probably because of a circular import; write @Field(() => Class)`,
+        { className, field: key },
+      );
+    }
+    declareField(target, {
+      name: key,
+      type: type === undefined ? inferType(target, key) : toFieldType(type),
+    });
+  };
+}
+
+interface MetadataReflect {
+  getMetadata?(key: string, target: object, property: string): unknown;
+}
+
+function inferType(prototype: object, key: string): FieldType {
+  const className = prototype.constructor.name;
+  const designType = (Reflect as MetadataReflect).getMetadata?.('design:type', prototype, key);
+  const inferred = fromConstructor(designType);
+  if (inferred !== undefined) return inferred;
+  const fix = `write the type: @Field('string'), @Field(i32), @Field(nullable('date')), @Field(list(() => City)), @Field(() => ${className})`;
+  const why =
+    designType === undefined
+      ? 'has no type: import "reflect-metadata" first and set "emitDecoratorMetadata": true, or'
+      : `is a ${(designType as { name?: string }).name ?? String(designType)} to the compiler, which could mean several things:`;
+  throw new DeclarationError(`${className}.${key} ${why} ${fix}`, { className, field: key });
+}
+
+/** The constructor that programs use: creates in the pool whose transaction is running. */
+function replaceConstructor<C extends ClassOf>(target: C, name: string, access: Access): C {
+  const prototype = target.prototype as object;
+  const replacement = function (this: unknown, ...args: unknown[]): object {
+    if (new.target === undefined) throw new TypeError(`class ${name} cannot be called without new`);
+    return construct(metadata, args, new.target as unknown as ClassOf);
+  };
+  Object.setPrototypeOf(replacement, target);
+  Object.defineProperty(replacement, 'name', { value: target.name, configurable: true });
+  Object.defineProperty(replacement, 'prototype', { value: prototype, writable: false });
+  Object.defineProperty(prototype, 'constructor', { value: replacement, configurable: true, writable: true });
+  const metadata: ClassMetadata = {
+    name,
+    access,
+    constructor: replacement as unknown as ClassOf,
+    original: target,
+  };
+  declareClass(metadata);
+  return replacement as unknown as C;
+}

@@ -1,0 +1,2 @@
+export { crc32c } from './crc32c.js';
+export * from './format.js';

@@ -1,0 +1,59 @@
+/**
+ * perdure: decorated classes are the database. See README.md for a start, docs/architecture.md for the structure.
+ */
+export { PersistentList, PersistentMap, PersistentQueue } from './collections/index.js';
+export { Field, Persistent, type PersistentOptions } from './decorators/index.js';
+export * from './errors/index.js';
+export { FixedArray, toPlain } from './instance/index.js';
+export {
+  type Access,
+  type BytesType,
+  bool,
+  bytes,
+  type ClassOf,
+  date,
+  type EmbeddedType,
+  type EnumType,
+  embedded,
+  enumOf,
+  type FieldType,
+  type FixedArrayType,
+  f32,
+  f64,
+  fixedArray,
+  i8,
+  i16,
+  i32,
+  i64,
+  type ListType,
+  list,
+  type MapType,
+  map,
+  nullable,
+  type QueueType,
+  queue,
+  type RefType,
+  ref,
+  type ScalarType,
+  type StringType,
+  string,
+  type TypedArrayName,
+  type TypedArrayType,
+  type TypeSpec,
+  typedArray,
+  u8,
+  u16,
+  u32,
+  u64,
+} from './layout/index.js';
+export type {
+  Domain,
+  EmulateOptions,
+  Memory,
+  MemoryBackend,
+  MemoryInfo,
+  MemoryOpenOptions,
+  PersistCounters,
+  RecordWriter,
+} from './memory/index.js';
+export { type CheckReport, type NamedRoots, Pool, type PoolOptions, type PoolStats } from './pool/index.js';

@@ -1,0 +1,38 @@
+/**
+ * Codecs: how one value of a field type is read from, checked for and written to a place in the pool. Objects
+ * have accessors compiled from the same rules; containers store their elements through slot codecs.
+ */
+import type { Offset, Ref } from '../format/index.js';
+import type { FieldType } from '../layout/index.js';
+
+/** Told about everything a slot or block refers to (check and garbage collection). */
+export interface Tracer {
+  /** A block that belongs to this slot alone: a string, bytes, a boxed container, a node of a container. */
+  owned(ref: Ref): void;
+  /** A reference to an object that others may refer to as well. */
+  reference(ref: Ref): void;
+}
+
+export interface SlotCodec<T = unknown> {
+  readonly type: FieldType;
+  /** 1, 2, 4, 8 or 16; a slot is aligned to the smaller of its size and 8. */
+  readonly sizeBytes: number;
+  /** Whether a slot owns memory outside itself, so that `release` has something to do. */
+  readonly owns: boolean;
+  /** Whether `trace` has something to tell. */
+  readonly traced: boolean;
+  read(at: Offset): T;
+  /**
+   * Checks a value before anything is changed.
+   * @throws ValueError or ForeignObjectError naming class and field
+   */
+  check(value: unknown): asserts value is T;
+  /**
+   * Stores a checked value. The caller has snapshotted the slot or knows it to be fresh, and has released what
+   * it held. May allocate, and so throw PoolFullError; the transaction is doomed then and will roll back.
+   */
+  write(at: Offset, value: T): void;
+  /** Frees what the slot owns (at commit). The slot must be overwritten or discarded afterwards. */
+  release(at: Offset): void;
+  trace(at: Offset, tracer: Tracer): void;
+}

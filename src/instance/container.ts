@@ -1,0 +1,78 @@
+/**
+ * What persistent containers have in common, and the seam through which fields and codecs use them without
+ * knowing them: instance/ lies below collections/, so pool/ hands in the `ContainerOps` of each kind.
+ *
+ * The header of a container lies inside the object that owns it (or at the start of a block of its own, when it
+ * is an element of another container). Zero bytes after the block header are an empty container, so declaring
+ * one costs no allocation.
+ */
+import { GRANULE_BYTES, type Ref } from '../format/index.js';
+import type { ContainerKind, ContainerType } from '../layout/index.js';
+import type { Tracer } from './codec.js';
+import { type Handle, PAGE, REF, STAMP } from './handle.js';
+import type { Runtime } from './runtime.js';
+
+/** Own field of a container: the `ContainerBinding` it was opened with. */
+export const BOUND: unique symbol = Symbol('perdure.bound');
+
+/** What is known of a container from its declaration; one per field (or element type) and pool. */
+export interface ContainerBinding<Codecs = unknown> {
+  readonly runtime: Runtime;
+  readonly type: ContainerType;
+  readonly ops: ContainerOps<Codecs>;
+  readonly codecs: Codecs;
+  /** For messages: `Root.items`. */
+  readonly where: string;
+}
+
+/** One kind of container, as the layers below see it. */
+export interface ContainerOps<Codecs = unknown> {
+  readonly kind: ContainerKind;
+  /** Bytes of the header, a whole number of granules. */
+  readonly headerBytes: number;
+  /** Layout id in the block header. */
+  readonly layoutId: number;
+  /** The codecs of keys and values. @throws DeclarationError when a type cannot be an element or key */
+  codecs(runtime: Runtime, type: ContainerType, where: string): Codecs;
+  /** A handle for the container whose header is at `ref`. */
+  open(binding: ContainerBinding<Codecs>, ref: Ref): Container<Codecs>;
+  /** Checks a value that is to replace the whole contents, as in `root.items = [1, 2]`. @throws ValueError */
+  checkContents(binding: ContainerBinding<Codecs>, value: unknown): void;
+  /** Replaces the whole contents; the value was checked. A container of the same kind is copied; itself is left alone. */
+  assign(container: Container<Codecs>, value: unknown): void;
+  /** Frees everything the container owns: nodes, strings, boxed containers. The header is left as it is. */
+  release(binding: ContainerBinding<Codecs>, ref: Ref): void;
+  /**
+   * Tells the tracer of every node and element, and validates the structure on the way (counts, bounds, order,
+   * no cycles), never trusting a byte before it is checked.
+   * @throws CorruptionError
+   */
+  trace(binding: ContainerBinding<Codecs>, ref: Ref, tracer: Tracer): void;
+}
+
+/** Base class of the containers. */
+export abstract class Container<Codecs = unknown> implements Handle {
+  [REF]: Ref;
+  [STAMP]: number;
+  [PAGE]: object | null;
+  readonly [BOUND]: ContainerBinding<Codecs>;
+
+  constructor(binding: ContainerBinding<Codecs>, ref: Ref) {
+    this[REF] = ref;
+    this[STAMP] = 0;
+    this[PAGE] = null;
+    this[BOUND] = binding;
+  }
+
+  /**
+   * Call before the first store to the header in an operation: snapshots it once per transaction or savepoint.
+   * @throws TxnRequiredError outside a transaction
+   */
+  protected touch(): void {
+    const { runtime, ops } = this[BOUND];
+    if (this[STAMP] !== runtime.txn.stamp) {
+      runtime.writer.snapshot(this[REF], ops.headerBytes / GRANULE_BYTES);
+      this[STAMP] = runtime.txn.stamp;
+    }
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * Fixed arrays: a given number of elements inside the object that declares them. The handle is array-like; index
+ * access works through a Proxy on the prototype chain, so that it costs the named methods nothing.
+ */
+import { DeclarationError, ValueError } from '../errors/index.js';
+import { BLOCK_HEADER_BYTES, GRANULE_BYTES, type Offset, type Ref } from '../format/index.js';
+import type { FixedArrayType } from '../layout/index.js';
+import type { SlotCodec } from './codec.js';
+import { type Handle, PAGE, REF, STAMP } from './handle.js';
+import { indexedPrototype } from './indexed-prototype.js';
+import { type InlineCodec, refAt } from './inline-codecs.js';
+import type { PoolRuntime } from './pool-runtime.js';
+import { refuseValue } from './scalar-codecs.js';
+
+const BINDING: unique symbol = Symbol('perdure.fixedArray');
+
+interface FixedArrayBinding {
+  readonly runtime: PoolRuntime;
+  readonly codec: SlotCodec;
+  readonly length: number;
+  readonly where: string;
+}
+
+/** The elements of a `fixedArray(...)` field: array-like, iterable, of constant length. */
+export class FixedArray<T = unknown> implements Handle {
+  [index: number]: T;
+  [REF]: Ref;
+  [STAMP] = 0;
+  [PAGE]: object | null = null;
+  readonly [BINDING]: FixedArrayBinding;
+
+  /** Made by perdure: read the field of an object to get one. */
+  constructor(binding: FixedArrayBinding, ref: Ref) {
+    this[REF] = ref;
+    this[BINDING] = binding;
+  }
+
+  get length(): number {
+    return this[BINDING].length;
+  }
+
+  /** The element at `index`; negative ones count from the end; undefined outside. */
+  at(index: number): T | undefined {
+    const { length } = this;
+    const i = index < 0 ? length + index : index;
+    return i >= 0 && i < length && Number.isInteger(i)
+      ? (this.#codec().read(slotAt(this, i)) as T)
+      : undefined;
+  }
+
+  /** @throws ValueError outside the array, or when the value does not fit; TxnRequiredError outside a transaction */
+  set(index: number, value: T): void {
+    const { runtime, length, where } = this[BINDING];
+    const codec: SlotCodec = this[BINDING].codec;
+    if (!Number.isInteger(index) || index < 0 || index >= length) {
+      throw new ValueError(`${where}[${index}]: the index must be an integer from 0 to ${length - 1}`, {
+        where,
+        index,
+      });
+    }
+    codec.check(value);
+    const at = slotAt(this, index);
+    runtime.writer.snapshot(Math.floor(at / GRANULE_BYTES), 1);
+    codec.release(at);
+    codec.write(at, value);
+  }
+
+  *[Symbol.iterator](): IterableIterator<T> {
+    for (let i = 0; i < this.length; i += 1) yield this.at(i) as T;
+  }
+
+  /** The elements as a plain array. */
+  toArray(): T[] {
+    return [...this];
+  }
+
+  toJSON(): T[] {
+    return this.toArray();
+  }
+
+  get [Symbol.toStringTag](): string {
+    return 'FixedArray';
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](
+    _depth: number,
+    options: object,
+    inspect: (v: unknown, o: object) => string,
+  ): string {
+    return `FixedArray(${this.length}) ${inspect(this.toArray(), options)}`;
+  }
+
+  #codec(): SlotCodec {
+    return this[BINDING].codec;
+  }
+}
+
+Object.setPrototypeOf(
+  FixedArray.prototype,
+  indexedPrototype<FixedArray>({
+    get: (array, index) => array.at(index),
+    set: (array, index, value) => array.set(index, value),
+    where: (array) => array[BINDING].where,
+  }),
+);
+
+function slotAt(array: FixedArray, index: number): Offset {
+  const { codec } = array[BINDING];
+  return (array[REF] * GRANULE_BYTES + BLOCK_HEADER_BYTES + index * codec.sizeBytes) as Offset;
+}
+
+export function fixedArrayCodec(runtime: PoolRuntime, type: FixedArrayType, where: string): InlineCodec {
+  const codec: SlotCodec = runtime.codec(type.element, `${where}[]`);
+  if (codec.sizeBytes > 8)
+    throw new DeclarationError(`${where}: nullable 8-byte elements do not fit a fixed array; use list(...)`, {
+      where,
+    });
+  const binding: FixedArrayBinding = { runtime, codec, length: type.length, where };
+  const { length } = type;
+  const open = (at: Offset): FixedArray => runtime.open(refAt(at), (ref) => new FixedArray(binding, ref));
+  const slots = (at: Offset, visit: (slot: Offset) => void): void => {
+    for (let i = 0; i < length; i += 1) visit((at + BLOCK_HEADER_BYTES + i * codec.sizeBytes) as Offset);
+  };
+  const elementsOf = (value: unknown): unknown[] => Array.from(value as ArrayLike<unknown>);
+  return {
+    read: open,
+    check: (value) => {
+      if (typeof value !== 'object' || value === null || (value as ArrayLike<unknown>).length !== length) {
+        throw refuseValue(where, `an array of ${length} elements`, value);
+      }
+      for (const element of elementsOf(value)) codec.check(element);
+    },
+    write: (at, value) => {
+      const array = open(at);
+      elementsOf(value).forEach((element, i) => {
+        array.set(i, element);
+      });
+    },
+    clear: (at) => {
+      const granules = Math.ceil((BLOCK_HEADER_BYTES + length * codec.sizeBytes) / GRANULE_BYTES);
+      runtime.writer.snapshot(refAt(at), granules);
+      slots(at, codec.release);
+      runtime.views.u8.fill(0, at + BLOCK_HEADER_BYTES, at + granules * GRANULE_BYTES);
+    },
+    release: (at) => {
+      if (codec.owns) slots(at, codec.release);
+    },
+    trace: (at, tracer) => {
+      if (codec.traced) slots(at, (slot) => codec.trace(slot, tracer));
+    },
+  };
+}

@@ -1,0 +1,68 @@
+/**
+ * The codecs of what lies inside an object at a granule boundary, with a block header and a handle of its own:
+ * container headers and embedded structs (fixed arrays: fixed-array.ts).
+ */
+import { DeclarationError } from '../errors/index.js';
+import { GRANULE_BYTES, type Offset, type Ref } from '../format/index.js';
+import { type FieldType, isContainerType } from '../layout/index.js';
+import type { Tracer } from './codec.js';
+import type { PoolRuntime } from './pool-runtime.js';
+import { refuseValue } from './scalar-codecs.js';
+
+export interface InlineCodec {
+  read(at: Offset): unknown;
+  check(value: unknown): void;
+  /** Replaces a value by a checked one. */
+  write(at: Offset, value: unknown): void;
+  /** Back to the initial value; frees what was there. */
+  clear(at: Offset): void;
+  /** Frees what the value owns. */
+  release(at: Offset): void;
+  trace(at: Offset, tracer: Tracer): void;
+}
+
+export function containerCodec(runtime: PoolRuntime, type: FieldType, where: string): InlineCodec {
+  if (!isContainerType(type)) throw new DeclarationError(`${where}: not a container`, { where });
+  const binding = runtime.containerBinding(type, where);
+  const { ops } = binding;
+  return {
+    read: (at) => runtime.openContainer(binding, refAt(at)),
+    check: (value) => ops.checkContents(binding, value),
+    write: (at, value) => ops.assign(runtime.openContainer(binding, refAt(at)), value),
+    clear: (at) => ops.assign(runtime.openContainer(binding, refAt(at)), []),
+    release: (at) => ops.release(binding, refAt(at)),
+    trace: (at, tracer) => ops.trace(binding, refAt(at), tracer),
+  };
+}
+
+export function embeddedCodec(
+  runtime: PoolRuntime,
+  type: FieldType & { readonly kind: 'embedded' },
+  where: string,
+): InlineCodec {
+  const binding = runtime.bindingOf(type.target());
+  const accepts = `an object with fields of ${binding.layout.name}`;
+  return {
+    read: (at) => runtime.resolveEmbedded(refAt(at), binding),
+    check: (value) => {
+      if (typeof value !== 'object' || value === null) throw refuseValue(where, accepts, value);
+      binding.checkFields(value, where);
+    },
+    write: (at, value) => {
+      const target = runtime.resolveEmbedded(refAt(at), binding);
+      if (target === value) return;
+      const source = value as Readonly<Record<string, unknown>>;
+      for (const { layout } of binding.fields) {
+        if (source[layout.name] !== undefined) Reflect.set(target, layout.name, source[layout.name]);
+      }
+    },
+    clear: (at) => binding.clear(refAt(at)),
+    release: (at) => binding.release(refAt(at)),
+    trace: (at, tracer) => binding.trace(refAt(at), tracer),
+  };
+}
+
+/** The ref of what lies at a granule boundary. */
+export function refAt(at: Offset): Ref {
+  return (at / GRANULE_BYTES) as Ref;
+}

@@ -1,0 +1,28 @@
+/** How `console.log` shows persistent instances: as a plain object of their class would look. */
+import { type InspectOptions, inspect } from 'node:util';
+import type { ClassBinding } from './binding.js';
+import { BINDING, type Handle } from './handle.js';
+
+/** Instances being shown now, outermost first: a cycle back to one of them ends there. */
+const shown = new Set<object>();
+
+/** Serves as `[nodejs.util.inspect.custom]` of bound prototypes. */
+export function inspectInstance(
+  this: Handle & { [BINDING]: ClassBinding },
+  depth: number,
+  options: InspectOptions,
+): string {
+  const binding = this[BINDING];
+  const { name } = binding.layout;
+  if (shown.has(this)) return `[Circular ${name}]`;
+  if (depth < 0) return `[${name}]`;
+  shown.add(this);
+  try {
+    const fields: Record<string, unknown> = {};
+    for (const { layout } of binding.fields) fields[layout.name] = Reflect.get(this, layout.name);
+    const left = options.depth;
+    return `${name} ${inspect(fields, typeof left === 'number' ? { ...options, depth: left - 1 } : options)}`;
+  } finally {
+    shown.delete(this);
+  }
+}

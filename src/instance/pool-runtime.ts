@@ -1,0 +1,288 @@
+/**
+ * One open pool, as instances and containers see it: bindings of classes, identity of objects, codecs. Wired by
+ * pool/, which supplies memory, heap, transactions and the registry of layouts.
+ */
+import {
+  CorruptionError,
+  ForeignObjectError,
+  PoolClosedError,
+  SchemaError,
+  TxnRequiredError,
+} from '../errors/index.js';
+import { GRANULE_BYTES, offsetOf, type Ref } from '../format/index.js';
+import type { Heap, Writer } from '../heap/index.js';
+import {
+  type ClassMetadata,
+  type ClassOf,
+  type ContainerType,
+  type FieldType,
+  type Layout,
+  layoutOf,
+  metadataOf,
+} from '../layout/index.js';
+import type { Views } from '../memory/index.js';
+import { runningTransaction, type Transactions } from '../txn/index.js';
+import { ClassBinding } from './binding.js';
+import type { SlotCodec } from './codec.js';
+import type { Container, ContainerBinding, ContainerOps } from './container.js';
+import { BINDING, DIRECT, type Handle, killHandle, REF } from './handle.js';
+import { IdentityMap } from './identity-map.js';
+import type { Runtime } from './runtime.js';
+import { preview, refuseValue } from './scalar-codecs.js';
+import { createSlotCodec } from './slot-codecs.js';
+import { StringStore } from './strings.js';
+
+/** The layouts that a pool knows: kept in the pool itself by pool/. */
+export interface LayoutRegistry {
+  /** Id of the layout in this pool, or 0. @throws SchemaError when the pool knows the class with other fields */
+  idOf(layout: Layout): number;
+  /** Adds the layout in the running transaction. */
+  register(layout: Layout): number;
+  /** The class of a layout id. @throws SchemaError when the program has no such class */
+  classOf(layoutId: number): ClassOf;
+}
+
+export class PoolRuntime implements Runtime {
+  readonly heap: Heap;
+  readonly txn: Transactions<PoolRuntime>;
+  readonly writer: Writer;
+  readonly strings: StringStore;
+  readonly identity = new IdentityMap();
+  readonly hashSeed: number;
+  readonly path: string;
+  #views: Views;
+  readonly #containers: ReadonlyMap<string, ContainerOps>;
+  readonly #registry: LayoutRegistry;
+  readonly #bindings = new Map<ClassMetadata, ClassBinding>();
+  readonly #byName = new Map<string, ClassBinding>();
+  readonly #byId: (ClassBinding | undefined)[] = [];
+  /** (ref, bytes) of what was created in the running transaction and may have handles. */
+  readonly #created: number[] = [];
+
+  constructor(parts: {
+    readonly path: string;
+    readonly views: Views;
+    readonly hashSeed: number;
+    readonly containers: readonly ContainerOps[];
+    readonly registry: LayoutRegistry;
+    readonly createTxn: (runtime: PoolRuntime) => Transactions<PoolRuntime>;
+    readonly createHeap: (runtime: PoolRuntime) => Heap;
+  }) {
+    this.path = parts.path;
+    this.#views = parts.views;
+    this.hashSeed = parts.hashSeed;
+    this.#containers = new Map(parts.containers.map((ops) => [ops.kind, ops]));
+    this.#registry = parts.registry;
+    this.txn = parts.createTxn(this);
+    this.writer = this.txn;
+    this.heap = parts.createHeap(this);
+    this.strings = new StringStore(parts.views, this.heap);
+    this.txn.join(this.heap);
+    this.txn.join({
+      mark: () => this.#created.length,
+      rolledBackTo: (mark) => this.#forgetCreated(mark),
+      ended: (committed) => {
+        if (committed) this.#created.length = 0;
+        else this.#forgetCreated(0);
+      },
+    });
+  }
+
+  /** Throws once the pool is closed: so whoever reads it for each operation never touches a detached view. */
+  get views(): Views {
+    return this.#views;
+  }
+
+  // ------------------------------------------------------------------------------------ classes
+
+  /** The binding of a decorated class. @throws DeclarationError, SchemaError */
+  bindingOf(target: ClassOf): ClassBinding {
+    const metadata = metadataOf(target);
+    const known = metadata && this.#bindings.get(metadata);
+    return known ?? this.#bind(layoutOf(target));
+  }
+
+  #bind(layout: Layout): ClassBinding {
+    const sameName = this.#byName.get(layout.name);
+    if (sameName !== undefined) {
+      throw new SchemaError(
+        `two classes of the name ${layout.name} are used in pool ${this.path}: rename one, or give it another name with @Persistent({ name: ... })`,
+        { className: layout.name },
+      );
+    }
+    const binding = new ClassBinding(this, layout);
+    this.#bindings.set(layout.metadata, binding);
+    this.#byName.set(layout.name, binding);
+    binding.layoutId = this.#registry.idOf(layout);
+    if (binding.layoutId !== 0) this.#byId[binding.layoutId] = binding;
+    return binding;
+  }
+
+  /** Makes the pool know the class, in the running transaction. */
+  register(binding: ClassBinding): void {
+    binding.layoutId = this.#registry.register(binding.layout);
+    this.#byId[binding.layoutId] = binding;
+  }
+
+  /** Layouts from `firstId` on were rolled back. */
+  forgetLayouts(firstId: number): void {
+    for (const binding of this.#byId.splice(firstId)) if (binding !== undefined) binding.layoutId = 0;
+  }
+
+  /** The binding for the layout id in a block header. @throws CorruptionError, SchemaError */
+  bindingForId(layoutId: number): ClassBinding {
+    return this.#byId[layoutId] ?? this.bindingOf(this.#registry.classOf(layoutId));
+  }
+
+  // ------------------------------------------------------------------------------------ objects
+
+  /** The instance of the object at `ref`. @throws CorruptionError when there is none of class `expected`, if one is given */
+  resolve(ref: Ref, expected: ClassBinding | null): object {
+    return this.identity.find(ref) ?? this.#materialize(ref, expected);
+  }
+
+  #materialize(ref: Ref, expected: ClassBinding | null): object {
+    const layoutId = this.views.u32[ref * 4] as number;
+    if (!this.heap.isBlock(ref)) {
+      throw new CorruptionError(
+        `${this.path}: a reference points to offset ${offsetOf(ref)}, where no object is`,
+        {
+          path: this.path,
+          offset: offsetOf(ref),
+        },
+      );
+    }
+    const binding = this.bindingForId(layoutId);
+    if (expected !== null && !binding.isA(expected)) {
+      throw new CorruptionError(
+        `${this.path}: the object at offset ${offsetOf(ref)} is a ${binding.layout.name}, expected a ${expected.layout.name}`,
+        {
+          path: this.path,
+          offset: offsetOf(ref),
+          expected: expected.layout.name,
+          actual: binding.layout.name,
+        },
+      );
+    }
+    return binding.materialize(ref);
+  }
+
+  /** The instance for a struct inside another object. */
+  resolveEmbedded(ref: Ref, binding: ClassBinding): object {
+    return this.identity.find(ref) ?? binding.materialize(ref);
+  }
+
+  /** The ref to store for `value` in a field of class `target`. @throws ValueError, ForeignObjectError */
+  refFor(value: unknown, target: ClassBinding | null, where: string): Ref {
+    const direct =
+      typeof value === 'object' && value !== null ? (value as { [DIRECT]?: Handle })[DIRECT] : undefined;
+    const binding = (direct as { [BINDING]?: ClassBinding } | undefined)?.[BINDING];
+    if (direct === undefined || binding === undefined) {
+      const name = target?.layout.name ?? 'persistent object';
+      throw refuseValue(
+        where,
+        `a ${name} of this pool or null; for plain data use pool.create(${target?.layout.name ?? 'Class'}, ...)`,
+        value,
+      );
+    }
+    if (binding !== target) this.#checkForeign(binding, target, where, value);
+    const ref = direct[REF];
+    if (this.views.u32[ref * 4 + 1] !== 0) {
+      throw refuseValue(
+        where,
+        `an object of its own; this ${binding.layout.name} is embedded in another object: copy it`,
+        value,
+      );
+    }
+    return ref;
+  }
+
+  #checkForeign(binding: ClassBinding, target: ClassBinding | null, where: string, value: unknown): void {
+    if (binding.runtime !== this) {
+      throw new ForeignObjectError(
+        `${where} = ${preview(value)}: the object belongs to pool ${binding.runtime.path}, not to ${this.path}; copy it with pool.create(Class, toPlain(object))`,
+        { where, path: this.path, otherPath: binding.runtime.path },
+      );
+    }
+    if (target !== null && !binding.isA(target))
+      throw refuseValue(where, `a ${target.layout.name} or null`, value);
+  }
+
+  // ------------------------------------------------------------------------------------ handles
+
+  /** The live handle at `ref`, or the one that `make` makes. */
+  open<H extends Handle & object>(ref: Ref, make: (ref: Ref) => H): H {
+    const found = this.identity.find(ref);
+    if (found !== undefined) return found as H;
+    const handle = make(ref);
+    this.identity.add(ref, handle, handle);
+    return handle;
+  }
+
+  openContainer(binding: ContainerBinding, ref: Ref): Container {
+    const found = this.identity.find(ref);
+    if (found !== undefined) return found as Container;
+    const container = binding.ops.open(binding, ref);
+    this.identity.add(ref, container, container);
+    return container;
+  }
+
+  /** A block was created in the running transaction: if that rolls back, its handles die. */
+  noteCreated(ref: Ref, bytes: number): void {
+    this.#created.push(ref, bytes);
+  }
+
+  /** What was at `ref` is gone: a handle of it throws from now on. */
+  forget(ref: Ref, what: string): void {
+    const instance = this.identity.find(ref);
+    if (instance === undefined) return;
+    killHandle((instance as { [DIRECT]?: Handle })[DIRECT] ?? (instance as Handle), what);
+    this.identity.remove(ref);
+  }
+
+  /** Forgets which handles were snapshotted: the counter of stamps starts over. */
+  resetStamps(): void {
+    this.identity.resetStamps(
+      (instance) => (instance as { [DIRECT]?: Handle })[DIRECT] ?? (instance as Handle),
+    );
+  }
+
+  #forgetCreated(from: number): void {
+    for (let i = from; i < this.#created.length; i += 2) {
+      const ref = this.#created[i] as Ref;
+      const granules = (this.#created[i + 1] as number) / GRANULE_BYTES;
+      for (let granule = 0; granule < granules; granule += 1)
+        this.forget((ref + granule) as Ref, 'this object');
+    }
+    this.#created.length = from;
+  }
+
+  // ------------------------------------------------------------------------------------ values
+
+  codec(type: FieldType, where: string): SlotCodec {
+    return createSlotCodec(this, type, where);
+  }
+
+  containerBinding(type: ContainerType, where: string): ContainerBinding {
+    const ops = this.#containers.get(type.kind);
+    if (ops === undefined)
+      throw new SchemaError(`${where}: no implementation of ${type.kind} is registered`, { where });
+    return { runtime: this, type, ops, codecs: ops.codecs(this, type, where), where };
+  }
+
+  /** After this, whatever is done with an instance or container throws PoolClosedError. */
+  close(): void {
+    const refuse = (what: string): never => {
+      throw new PoolClosedError(what, { path: this.path });
+    };
+    for (const binding of this.#bindings.values()) binding.close(refuse);
+    this.#views = new Proxy(this.#views, { get: () => refuse(`using an object of ${this.path}`) });
+  }
+}
+
+/** The runtime of the pool whose transaction runs now. @throws TxnRequiredError */
+export function runningRuntime(what: string): PoolRuntime {
+  const owner = runningTransaction()?.owner;
+  if (!(owner instanceof PoolRuntime)) throw new TxnRequiredError(what);
+  return owner;
+}

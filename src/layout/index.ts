@@ -1,0 +1,5 @@
+export * from './class-metadata.js';
+export * from './field-type.js';
+export * from './layout.js';
+export { slotBytes } from './slot.js';
+export * from './types.js';

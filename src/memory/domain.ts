@@ -1,0 +1,62 @@
+/**
+ * Decides the persistence domain of a mapping: what must happen before a store is durable. Detection errs to the
+ * safe side; a forced domain is refused where it would promise what the medium cannot keep.
+ */
+import { PoolOpenError } from '../errors/index.js';
+import type { Domain, EmulateOptions } from './memory.js';
+
+/** What is known about a mapping when its domain is decided. */
+export interface MediumFacts {
+  readonly path: string;
+  readonly fileSystem: string;
+  /** MAP_SYNC was accepted: stores reach persistent memory without the page cache. */
+  readonly synchronous: boolean;
+  /** The caches survive a power failure (eADR). */
+  readonly cachesPersistent: boolean;
+}
+
+export interface DomainWish {
+  readonly emulate: EmulateOptions | null;
+  /** Forced domain, or null to detect it. */
+  readonly domain: Domain | null;
+}
+
+/** The domain that the medium itself offers. */
+export function detectDomain(facts: MediumFacts): Domain {
+  if (facts.synchronous) return facts.cachesPersistent ? 'cpu-cache' : 'memory';
+  if (facts.fileSystem === 'tmpfs' || facts.fileSystem === 'ramfs') return 'emulated';
+  return 'block';
+}
+
+/**
+ * The domain to run in.
+ * @throws PoolOpenError DOMAIN when the medium cannot keep it, or it is `block`
+ */
+export function resolveDomain(facts: MediumFacts, wish: DomainWish): Domain {
+  const detected = detectDomain(facts);
+  const wanted = wish.domain ?? (wish.emulate === null ? detected : 'emulated');
+  if (wanted === 'block') throw blockRefused(facts, wish.domain !== null);
+  const needsPmem = wanted === 'memory' || wanted === 'cpu-cache';
+  if (needsPmem && !facts.synchronous && wish.emulate === null) {
+    throw new PoolOpenError(
+      'DOMAIN',
+      `${facts.path}: the domain '${wanted}' was asked for, but the file lies on ${facts.fileSystem}, which does not ` +
+        'map persistent memory (MAP_SYNC was refused). Put the pool on a file system mounted with -o dax, or open ' +
+        'it with emulate: true to try this domain without its guarantees',
+      { path: facts.path, fileSystem: facts.fileSystem, wanted, detected },
+    );
+  }
+  return wanted;
+}
+
+function blockRefused(facts: MediumFacts, forced: boolean): PoolOpenError {
+  const why = forced
+    ? `the domain 'block' was asked for`
+    : `it lies on ${facts.fileSystem}, an ordinary disk as far as perdure can tell`;
+  return new PoolOpenError(
+    'DOMAIN',
+    `${facts.path}: ${why}, and the redo log for ordinary disks is not there yet. emulate: true opens it, safe ` +
+      'against crashes of the process but not against power loss; so does a path on tmpfs such as /dev/shm',
+    { path: facts.path, fileSystem: facts.fileSystem, domain: 'block' },
+  );
+}

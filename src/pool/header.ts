@@ -1,0 +1,226 @@
+/**
+ * The pool header: two copies, each written and made durable before the other, so that one is always whole.
+ *
+ * INV-HDR-1  At any instant at least one copy is valid; between writes both hold the same.
+ * INV-HDR-2  The copy of the highest generation that is valid counts; a newer one is only ever valid when whole.
+ *
+ * Nothing in it is used before it is validated.
+ */
+import { CorruptionError, PoolOpenError } from '../errors/index.js';
+import {
+  ANCHORS,
+  crc32c,
+  FORMAT_VERSION,
+  GRANULE_BYTES,
+  HEADER,
+  HEADER_BYTES,
+  HEADER_CHECKSUM_START,
+  LAYOUT_ID,
+  MAGIC_HIGH,
+  MAGIC_LOW,
+  MAX_POOL_BYTES,
+  MIN_LOG_BYTES,
+  type Offset,
+  PAGE_BYTES,
+  REGION,
+  SPAN_BYTES,
+  SPAN_ENTRY_BYTES,
+} from '../format/index.js';
+import { type Memory, STEP, type Step, type Views } from '../memory/index.js';
+
+/** What the header says. Sizes and offsets in bytes. */
+export interface Header {
+  readonly generation: number;
+  readonly epoch: number;
+  readonly uuid: Uint8Array;
+  readonly sizeBytes: number;
+  readonly maxBytes: number;
+  readonly logBytes: number;
+  readonly spanTableOffset: number;
+  readonly heapOffset: number;
+}
+
+/** Where the regions of a new pool lie. @throws PoolOpenError OPTION when they do not fit `maxBytes` */
+export function planRegions(options: {
+  readonly maxBytes: number;
+  readonly logBytes: number;
+}): Omit<Header, 'uuid'> {
+  const { logBytes } = options;
+  const maxBytes = Math.min(options.maxBytes, MAX_POOL_BYTES);
+  const spanTableOffset = REGION.log.offset + logBytes;
+  const tableBytes = Math.ceil(maxBytes / SPAN_BYTES) * SPAN_ENTRY_BYTES;
+  const heapOffset = pageUp(spanTableOffset + tableBytes);
+  if (heapOffset + 4 * SPAN_BYTES > maxBytes) {
+    const least = heapOffset + 4 * SPAN_BYTES;
+    throw new PoolOpenError(
+      'OPTION',
+      `maxSize ${maxBytes} is too small: a pool with this logSize needs at least ${least} bytes`,
+      {
+        maxSize: maxBytes,
+        least,
+      },
+    );
+  }
+  return { generation: 0, epoch: 1, sizeBytes: heapOffset, maxBytes, logBytes, spanTableOffset, heapOffset };
+}
+
+/** Checksum seed of the log records of one epoch of one pool. */
+export function logSeed(header: Header): number {
+  const bytes = new Uint8Array(20);
+  bytes.set(header.uuid);
+  new DataView(bytes.buffer).setUint32(16, header.epoch, true);
+  return crc32c(0, bytes, 0, bytes.length);
+}
+
+/**
+ * Writes a new pool: anchors, log head, header. The regions are zero.
+ *   [FORMAT 1] everything but the header, durable
+ *   [FORMAT 2] the header, durable
+ *   [FORMAT 3] by the caller: `memory.publish()`, ATOMIC
+ */
+export function format(memory: Memory, views: Views, header: Header): Header {
+  const anchors = REGION.anchors.offset;
+  const map = (anchors + ANCHORS.namedRoots.offset) / 4;
+  views.u32[map] = LAYOUT_ID.map;
+  views.u32[map + 1] = ANCHORS.namedRoots.offset / GRANULE_BYTES;
+  memory.flush(anchors as Offset, PAGE_BYTES, STEP.formatFlush);
+  memory.fence(STEP.formatFence);
+  return writeHeader(memory, views, header);
+}
+
+/** Writes both copies, one after the other; returns the header with its new generation. */
+export function writeHeader(memory: Memory, views: Views, header: Header): Header {
+  const next = { ...header, generation: (header.generation + 1) >>> 0 };
+  // [HEADER 1] ATOMIC: with its fence copy A counts; torn, it is invalid and B counts.
+  writeCopy(memory, views, next, REGION.headerA.offset);
+  // [HEADER 2] B follows, so that damage to either copy loses nothing.
+  writeCopy(memory, views, next, REGION.headerB.offset);
+  return next;
+}
+
+function writeCopy(memory: Memory, views: Views, header: Header, at: number): void {
+  const { u8, u32, f64 } = views;
+  u8.fill(0, at, at + HEADER_BYTES);
+  u32[(at + HEADER.magic.offset) / 4] = MAGIC_LOW;
+  u32[(at + HEADER.magic.offset) / 4 + 1] = MAGIC_HIGH;
+  u32[(at + HEADER.version.offset) / 4] = FORMAT_VERSION;
+  u32[(at + HEADER.generation.offset) / 4] = header.generation;
+  u32[(at + HEADER.epoch.offset) / 4] = header.epoch;
+  u8.set(header.uuid, at + HEADER.uuid.offset);
+  f64[(at + HEADER.sizeBytes.offset) / 8] = header.sizeBytes;
+  f64[(at + HEADER.maxBytes.offset) / 8] = header.maxBytes;
+  u32[(at + HEADER.logBytes.offset) / 4] = header.logBytes;
+  u32[(at + HEADER.spanTableOffset.offset) / 4] = header.spanTableOffset;
+  u32[(at + HEADER.heapOffset.offset) / 4] = header.heapOffset;
+  u32[(at + HEADER.checksum.offset) / 4] = crc32c(0, u8, at + HEADER_CHECKSUM_START, at + HEADER_BYTES);
+  memory.flush(at as Offset, HEADER_BYTES, STEP.headerFlush as Step);
+  memory.fence(STEP.headerFence);
+}
+
+/** The header that counts. @throws PoolOpenError NOT_A_POOL, TRUNCATED, VERSION; CorruptionError */
+export function readHeader(memory: Memory, views: Views, path: string): Header {
+  const { sizeBytes } = memory;
+  const hasMagic = sizeBytes >= 8 && views.u32[0] === MAGIC_LOW && views.u32[1] === MAGIC_HIGH;
+  if (sizeBytes < REGION.log.offset + MIN_LOG_BYTES) {
+    if (!hasMagic)
+      throw notAPool(path, sizeBytes === 0 ? 'the file is empty' : `it has only ${sizeBytes} bytes`);
+    throw truncated(path, sizeBytes, REGION.log.offset + MIN_LOG_BYTES);
+  }
+  const copies = [readCopy(views, REGION.headerA.offset), readCopy(views, REGION.headerB.offset)];
+  const whole = copies.filter((copy) => copy.state === 'valid') as { state: 'valid'; header: Header }[];
+  if (whole.length === 0) {
+    const newer = copies.find((copy) => copy.state === 'version');
+    if (newer?.state === 'version') {
+      throw new PoolOpenError(
+        'VERSION',
+        `${path} has format version ${newer.version}; this perdure reads version ${FORMAT_VERSION}: use a newer perdure`,
+        { path, actual: newer.version, expected: FORMAT_VERSION },
+      );
+    }
+    if (copies.every((copy) => copy.state === 'magic'))
+      throw notAPool(path, 'it does not start with the magic number of one');
+    throw new CorruptionError(
+      `${path}: both copies of the pool header (offsets 0 and ${PAGE_BYTES}) have a bad checksum`,
+      {
+        path,
+        offset: 0,
+        expected: 'a valid checksum',
+      },
+    );
+  }
+  const header = whole.reduce((a, b) =>
+    ((b.header.generation - a.header.generation) | 0) > 0 ? b : a,
+  ).header;
+  validate(header, memory, path);
+  return header;
+}
+
+type Copy =
+  | { readonly state: 'valid'; readonly header: Header }
+  | { readonly state: 'version'; readonly version: number }
+  | { readonly state: 'magic' }
+  | { readonly state: 'checksum' };
+
+function readCopy(views: Views, at: number): Copy {
+  const { u8, u32, f64 } = views;
+  const word = (field: { readonly offset: number }): number => u32[(at + field.offset) / 4] as number;
+  if (word(HEADER.magic) !== MAGIC_LOW || u32[(at + HEADER.magic.offset) / 4 + 1] !== MAGIC_HIGH)
+    return { state: 'magic' };
+  if (crc32c(0, u8, at + HEADER_CHECKSUM_START, at + HEADER_BYTES) !== word(HEADER.checksum))
+    return { state: 'checksum' };
+  if (word(HEADER.version) !== FORMAT_VERSION) return { state: 'version', version: word(HEADER.version) };
+  return {
+    state: 'valid',
+    header: {
+      generation: word(HEADER.generation),
+      epoch: word(HEADER.epoch),
+      uuid: u8.slice(at + HEADER.uuid.offset, at + HEADER.uuid.offset + HEADER.uuid.bytes),
+      sizeBytes: f64[(at + HEADER.sizeBytes.offset) / 8] as number,
+      maxBytes: f64[(at + HEADER.maxBytes.offset) / 8] as number,
+      logBytes: word(HEADER.logBytes),
+      spanTableOffset: word(HEADER.spanTableOffset),
+      heapOffset: word(HEADER.heapOffset),
+    },
+  };
+}
+
+/** A header with a good checksum was written by perdure; still, only what is consistent is used. */
+function validate(header: Header, memory: Memory, path: string): void {
+  const { sizeBytes, maxBytes, logBytes, spanTableOffset, heapOffset } = header;
+  const consistent =
+    Number.isSafeInteger(sizeBytes) &&
+    Number.isSafeInteger(maxBytes) &&
+    maxBytes <= MAX_POOL_BYTES &&
+    sizeBytes <= maxBytes &&
+    logBytes >= MIN_LOG_BYTES &&
+    logBytes % PAGE_BYTES === 0 &&
+    spanTableOffset === REGION.log.offset + logBytes &&
+    heapOffset === pageUp(spanTableOffset + Math.ceil(maxBytes / SPAN_BYTES) * SPAN_ENTRY_BYTES) &&
+    sizeBytes >= heapOffset;
+  if (!consistent) {
+    throw new CorruptionError(`${path}: the pool header describes impossible regions`, {
+      path,
+      offset: 0,
+      actual: header,
+    });
+  }
+  if (memory.sizeBytes < sizeBytes) throw truncated(path, memory.sizeBytes, sizeBytes);
+}
+
+function notAPool(path: string, why: string): PoolOpenError {
+  return new PoolOpenError('NOT_A_POOL', `${path} is not a perdure pool: ${why}. It was left as it is`, {
+    path,
+  });
+}
+
+function truncated(path: string, actual: number, expected: number): PoolOpenError {
+  return new PoolOpenError(
+    'TRUNCATED',
+    `${path} has ${actual} bytes but needs at least ${expected}: it was truncated, restore it from a backup`,
+    { path, actual, expected },
+  );
+}
+
+function pageUp(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+}

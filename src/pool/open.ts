@@ -1,0 +1,217 @@
+/**
+ * Opening and creating a pool: the only place where all layers meet. Every step that fails unmaps what was mapped
+ * and leaves the file as it was, or as recovery leaves it.
+ */
+import { randomBytes } from 'node:crypto';
+import { listOps, mapOps, type PersistentMap, queueOps } from '../collections/index.js';
+import { PoolClosedError, PoolOpenError, SchemaError } from '../errors/index.js';
+import { ANCHORS, GRANULE_BYTES, REGION, type Ref } from '../format/index.js';
+import { Heap } from '../heap/index.js';
+import {
+  bindingOfInstance,
+  type ContainerBinding,
+  DIRECT,
+  type Handle,
+  PoolRuntime,
+  REF,
+} from '../instance/index.js';
+import { type ClassOf, type MapType, map } from '../layout/index.js';
+import { createViews, type Memory, type Views } from '../memory/index.js';
+import {
+  type LogSegment,
+  type RecoveryInput,
+  type RecoveryResult,
+  readSegments,
+  recover,
+  Transactions,
+  UndoLog,
+} from '../txn/index.js';
+import { namedRootsRef } from './check.js';
+import { reachableClasses } from './classes.js';
+import { format, type Header, logSeed, planRegions, readHeader } from './header.js';
+import { LayoutRecords } from './layout-records.js';
+import { NamedRoots } from './named-roots.js';
+import { type PoolOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { PoolSpace } from './space.js';
+
+/** The parts of an open pool. */
+export interface OpenPool {
+  readonly path: string;
+  readonly memory: Memory;
+  readonly space: PoolSpace;
+  readonly log: UndoLog;
+  readonly runtime: PoolRuntime;
+  readonly records: LayoutRecords;
+  readonly namedRoots: ContainerBinding;
+  readonly named: NamedRoots;
+  readonly recovery: RecoveryResult;
+  refuseClosed(): never;
+}
+
+const ROOT_WORD = (REGION.anchors.offset + ANCHORS.root.offset) / 4;
+
+export function openOrCreate(path: string, options: PoolOptions): OpenPool {
+  const resolved = resolveOptions(options);
+  if (!resolved.backend.exists(path) && resolved.create && resolved.root !== null)
+    return create(path, resolved);
+  return open(path, resolved);
+}
+
+export function createPool(path: string, options: PoolOptions): OpenPool {
+  return create(path, resolveOptions(options));
+}
+
+function create(path: string, options: ResolvedOptions): OpenPool {
+  const { root } = options;
+  if (root === null)
+    throw new PoolOpenError(
+      'OPTION',
+      `creating ${path}: option root must name the class of the root object`,
+      { path },
+    );
+  const regions = planRegions({ maxBytes: options.tableBytes, logBytes: options.logBytes });
+  const memory = options.backend.open({
+    ...request(path, options),
+    mode: 'create',
+    sizeBytes: regions.heapOffset,
+  });
+  return closingOnError(memory, () => {
+    const views = createViews(memory.buffer);
+    const uuid = options.uuid ?? new Uint8Array(randomBytes(16));
+    const header = format(memory, views, { ...regions, uuid });
+    const pool = assemble({
+      path,
+      memory,
+      views,
+      header,
+      recovery: { outcome: 'clean', records: 0 },
+      segments: null,
+    });
+    bindClasses(pool.runtime, [root, ...options.classes]);
+    pool.runtime.txn.run(() => {
+      const object = pool.runtime.bindingOf(root).create();
+      pool.runtime.writer.snapshot(REGION.anchors.offset / GRANULE_BYTES, 1);
+      views.u32[ROOT_WORD] = (object as { [DIRECT]: Handle })[DIRECT][REF];
+    });
+    memory.publish();
+    return pool;
+  });
+}
+
+function open(path: string, options: ResolvedOptions): OpenPool {
+  const memory = options.backend.open({ ...request(path, options), mode: 'open', sizeBytes: 0 });
+  return closingOnError(memory, () => {
+    const views = createViews(memory.buffer);
+    const header = readHeader(memory, views, path);
+    const input = recoveryInput(memory, views, header);
+    const recovery = recover(input);
+    const segments = readSegments(input);
+    // [RECOVERY 5] The log of the last process is dead; this one writes under a new epoch.
+    const space = new PoolSpace(path, memory, views, header);
+    space.retireLog();
+    const pool = assemble({ path, memory, views, header: space.header, recovery, segments });
+    bindClasses(pool.runtime, [...(options.root === null ? [] : [options.root]), ...options.classes]);
+    checkRoot(pool, options.root);
+    return pool;
+  });
+}
+
+function request(path: string, options: ResolvedOptions) {
+  return { path, maxBytes: options.maxBytes, emulate: options.emulate, domain: options.domain };
+}
+
+function recoveryInput(memory: Memory, views: Views, header: Header): RecoveryInput {
+  return {
+    memory,
+    views,
+    firstSegment: firstSegment(header),
+    seed: logSeed(header),
+    bounds: {
+      start: REGION.anchors.offset / GRANULE_BYTES,
+      end: Math.floor(header.sizeBytes / GRANULE_BYTES),
+    },
+    heapStart: header.heapOffset / GRANULE_BYTES,
+  };
+}
+
+function firstSegment(header: Header): LogSegment {
+  return { ref: (REGION.log.offset / GRANULE_BYTES) as Ref, granules: header.logBytes / GRANULE_BYTES };
+}
+
+function assemble(parts: {
+  readonly path: string;
+  readonly memory: Memory;
+  readonly views: Views;
+  readonly header: Header;
+  readonly recovery: RecoveryResult;
+  readonly segments: readonly LogSegment[] | null;
+}): OpenPool {
+  const { path, memory, views, header, recovery } = parts;
+  const space = new PoolSpace(path, memory, views, header);
+  let runtime: PoolRuntime;
+  const log = new UndoLog(memory, views, parts.segments ?? [firstSegment(header)], logSeed(header), {
+    allocateLogRun: (bytes) => runtime.heap.allocateLogRun(bytes),
+    freeLogRun: (segment) => runtime.heap.freeLogRun(segment),
+  });
+  const records = new LayoutRecords(() => runtime);
+  runtime = new PoolRuntime({
+    path,
+    views,
+    hashSeed: new DataView(header.uuid.buffer, header.uuid.byteOffset).getUint32(0, true),
+    containers: [listOps, mapOps, queueOps],
+    registry: records,
+    createTxn: (owner) => new Transactions(log, owner, () => owner.resetStamps()),
+    createHeap: ({ txn }) =>
+      new Heap(
+        views,
+        {
+          tableStart: (header.spanTableOffset / GRANULE_BYTES) as Ref,
+          heapStart: (header.heapOffset / GRANULE_BYTES) as Ref,
+          spanCount: () => space.spanCount,
+          growTo: (count) => space.growTo(count),
+        },
+        txn,
+        (error) => txn.doom(error),
+      ),
+  });
+  records.load();
+  const namedRoots = runtime.containerBinding(map('string', () => Object) as MapType, 'pool.named');
+  const named = new NamedRoots(
+    runtime,
+    () => runtime.openContainer(namedRoots, namedRootsRef()) as unknown as PersistentMap<string, object>,
+  );
+  const refuseClosed = (): never => {
+    throw new PoolClosedError(`using pool ${path}`, { path });
+  };
+  return { path, memory, space, log, runtime, records, namedRoots, named, recovery, refuseClosed };
+}
+
+/** Binds all classes that the given ones lead to, so that a mismatch shows at opening. */
+function bindClasses(runtime: PoolRuntime, classes: readonly ClassOf[]): void {
+  for (const target of reachableClasses(classes)) runtime.bindingOf(target);
+}
+
+function checkRoot({ runtime, path }: OpenPool, root: ClassOf | null): void {
+  if (root === null) return;
+  const binding = runtime.bindingOf(root);
+  const actual = bindingOfInstance(runtime.resolve(runtime.views.u32[ROOT_WORD] as Ref, null));
+  if (actual?.isA(binding) !== true) {
+    throw new SchemaError(
+      `the root of ${path} is a ${actual?.layout.name}, not a ${binding.layout.name}: open it with { root: ${actual?.layout.name} }`,
+      {
+        path,
+        expected: binding.layout.name,
+        actual: actual?.layout.name,
+      },
+    );
+  }
+}
+
+function closingOnError(memory: Memory, body: () => OpenPool): OpenPool {
+  try {
+    return body();
+  } catch (error) {
+    memory.close();
+    throw error;
+  }
+}

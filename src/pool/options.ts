@@ -1,0 +1,100 @@
+/** Options of `Pool.open` and `Pool.create`. */
+import { PoolOpenError } from '../errors/index.js';
+import { DEFAULT_LOG_BYTES, MAX_POOL_BYTES, MIN_LOG_BYTES, PAGE_BYTES } from '../format/index.js';
+import type { ClassOf } from '../layout/index.js';
+import { chooseBackend, type Domain, type EmulateOptions, type MemoryBackend } from '../memory/index.js';
+
+export interface PoolOptions {
+  /** Class of the root object; needed to create a pool. */
+  readonly root?: ClassOf;
+  /** Further classes whose objects the pool may hold, where the root does not lead to them. */
+  readonly classes?: readonly ClassOf[];
+  /** `false`: `open` fails when there is no pool. Default `true`. */
+  readonly create?: boolean;
+  /** Address space to reserve, in bytes: the pool can grow to this. Default: 4 GiB on Node 20, else 64 GiB. */
+  readonly maxSize?: number;
+  /** First segment of the log of a new pool, in bytes; the log grows beyond it as needed. Default 256 KiB. */
+  readonly logSize?: number;
+  /**
+   * Emulates persistent memory on a file system that offers none: safe against the death of the process, not
+   * against power loss. An object sets latencies.
+   */
+  readonly emulate?: boolean | EmulateOptions;
+  /** Forces a persistence domain instead of detecting it. */
+  readonly domain?: Domain;
+  /** How the file is mapped: by name, or a backend of one's own. Default: the native addon, else mmap-io. */
+  readonly backend?: 'native' | 'mmap-io' | MemoryBackend;
+  /** Identity of a new pool, 16 bytes. Default: random. Tests give one to be reproducible. */
+  readonly uuid?: Uint8Array;
+}
+
+/** The same, checked and complete. */
+export interface ResolvedOptions {
+  readonly root: ClassOf | null;
+  readonly classes: readonly ClassOf[];
+  readonly create: boolean;
+  /** What is reserved; at most what the backend can map. */
+  readonly maxBytes: number;
+  /** What the span table of a new pool covers: as much as any process might reserve, unless `maxSize` was given. */
+  readonly tableBytes: number;
+  readonly logBytes: number;
+  readonly emulate: EmulateOptions | null;
+  readonly domain: Domain | null;
+  readonly backend: MemoryBackend;
+  readonly uuid: Uint8Array | null;
+}
+
+const KNOWN = new Set([
+  'root',
+  'classes',
+  'create',
+  'maxSize',
+  'logSize',
+  'emulate',
+  'domain',
+  'backend',
+  'uuid',
+]);
+
+/** @throws PoolOpenError OPTION, BACKEND */
+export function resolveOptions(options: PoolOptions): ResolvedOptions {
+  for (const key of Object.keys(options))
+    if (!KNOWN.has(key)) refuse(key, 'is no option', `one of ${[...KNOWN].join(', ')}`);
+  const backend =
+    typeof options.backend === 'object' ? options.backend : chooseBackend(options.backend ?? null);
+  const limit = backend.maxBytes;
+  const { maxSize, logSize = DEFAULT_LOG_BYTES, uuid = null } = options;
+  if (maxSize !== undefined && !(Number.isSafeInteger(maxSize) && maxSize > 0 && maxSize <= limit)) {
+    refuse('maxSize', maxSize, `a number of bytes up to ${limit} (the ${backend.name} backend on this Node)`);
+  }
+  if (!(Number.isSafeInteger(logSize) && logSize >= MIN_LOG_BYTES && logSize <= 2 ** 30)) {
+    refuse('logSize', logSize, `a number of bytes from ${MIN_LOG_BYTES} to ${2 ** 30}`);
+  }
+  if (uuid !== null && !(uuid instanceof Uint8Array && uuid.length === 16))
+    refuse('uuid', uuid, 'a Uint8Array of 16 bytes');
+  const { emulate = false } = options;
+  return {
+    root: options.root ?? null,
+    classes: options.classes ?? [],
+    create: options.create ?? true,
+    maxBytes: pageUp(maxSize ?? limit),
+    tableBytes: pageUp(maxSize ?? Math.max(limit, backend.name === 'native' ? MAX_POOL_BYTES : limit)),
+    logBytes: pageUp(logSize),
+    emulate: emulate === true ? {} : emulate === false ? null : emulate,
+    domain: options.domain ?? null,
+    backend,
+    uuid,
+  };
+}
+
+function refuse(option: string, value: unknown, expected: string): never {
+  throw new PoolOpenError('OPTION', `option ${option} = ${String(value)}: expected ${expected}`, {
+    option,
+    actual: value,
+    expected,
+  });
+}
+
+function pageUp(bytes: number): number {
+  return Math.ceil(bytes / PAGE_BYTES) * PAGE_BYTES;
+}

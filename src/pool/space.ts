@@ -1,0 +1,91 @@
+/** The space of a pool: its file's size as the header has it, growth, and the epoch of its log. */
+import { PoolFullError } from '../errors/index.js';
+import { SPAN_BYTES } from '../format/index.js';
+import type { Memory, Views } from '../memory/index.js';
+import { type Header, writeHeader } from './header.js';
+
+const MIB = 1024 * 1024;
+
+export class PoolSpace {
+  readonly #path: string;
+  readonly #memory: Memory;
+  readonly #views: Views;
+  readonly #maxBytes: number;
+  #header: Header;
+  #spanCount: number;
+
+  constructor(path: string, memory: Memory, views: Views, header: Header) {
+    this.#path = path;
+    this.#memory = memory;
+    this.#views = views;
+    this.#maxBytes = Math.min(header.maxBytes, memory.buffer.byteLength);
+    this.#header = header;
+    this.#spanCount = spansOf(header);
+  }
+
+  get header(): Header {
+    return this.#header;
+  }
+
+  get sizeBytes(): number {
+    return this.#header.sizeBytes;
+  }
+
+  /** What the pool may grow to in this process. */
+  get maxBytes(): number {
+    return this.#maxBytes;
+  }
+
+  get spanCount(): number {
+    return this.#spanCount;
+  }
+
+  /**
+   * Makes room for `count` spans: a little more than asked for, where there is room, so that growth is rare.
+   * @throws PoolFullError; the pool is as before
+   */
+  growTo(count: number): void {
+    const least = this.#header.heapOffset + count * SPAN_BYTES;
+    if (least > this.#maxBytes) {
+      throw new PoolFullError(
+        `pool ${this.#path} is full: it needs ${least} bytes but maxSize is ${this.#maxBytes}. Open it with a larger maxSize, or free something`,
+        { path: this.#path, needed: least, maxSize: this.#maxBytes },
+      );
+    }
+    const step = Math.max(MIB, Math.min(this.#header.sizeBytes / 8, 8 * MIB));
+    const generous = Math.min(
+      Math.ceil((this.#header.sizeBytes + step) / SPAN_BYTES) * SPAN_BYTES,
+      this.#maxBytes,
+    );
+    // A pool that may not become large grows by what is needed.
+    this.#resize(this.#maxBytes >= 64 * MIB ? Math.max(least, generous) : least, least);
+  }
+
+  /** Starts a new epoch: whatever the log holds is dead. */
+  retireLog(): void {
+    this.#header = writeHeader(this.#memory, this.#views, {
+      ...this.#header,
+      epoch: (this.#header.epoch + 1) >>> 0,
+    });
+  }
+
+  #resize(wanted: number, least: number): void {
+    let size = wanted;
+    if (size > this.#memory.sizeBytes) {
+      try {
+        this.#memory.grow(size);
+      } catch (error) {
+        if (!(error instanceof PoolFullError) || least === wanted) throw error;
+        size = least;
+        this.#memory.grow(size);
+      }
+    }
+    // [GROW] The file is larger before the header relies on it.
+    this.#header = writeHeader(this.#memory, this.#views, { ...this.#header, sizeBytes: size });
+    this.#spanCount = spansOf(this.#header);
+  }
+}
+
+function spansOf(header: Header): number {
+  return Math.floor((header.sizeBytes - header.heapOffset) / SPAN_BYTES);
+}

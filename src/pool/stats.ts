@@ -1,0 +1,41 @@
+/** `pool.stats()`. */
+import type { HeapStats } from '../heap/index.js';
+import type { MemoryInfo } from '../memory/index.js';
+import type { RecoveryResult } from '../txn/index.js';
+import type { OpenPool } from './open.js';
+
+/** Sizes in bytes; counts since the pool was opened. */
+export interface PoolStats extends MemoryInfo {
+  readonly path: string;
+  /** Size of the file. */
+  readonly sizeBytes: number;
+  /** What it may grow to in this process. */
+  readonly maxBytes: number;
+  readonly logBytes: number;
+  readonly heap: HeapStats;
+  /** Classes that the pool knows. */
+  readonly countClasses: number;
+  readonly txns: { readonly committed: number; readonly rolledBack: number };
+  /** Cache lines flushed and fences issued. */
+  readonly lines: number;
+  readonly fences: number;
+  /** What opening found: `clean`, a last transaction that was `committed`, or one that was `rolled-back`. */
+  readonly recovery: RecoveryResult;
+}
+
+export function collectStats(pool: OpenPool): PoolStats {
+  const { memory, space, log, runtime, records, recovery } = pool;
+  return {
+    ...memory.info,
+    path: pool.path,
+    sizeBytes: space.sizeBytes,
+    maxBytes: space.maxBytes,
+    logBytes: log.sizeBytes,
+    heap: runtime.heap.stats(),
+    countClasses: records.countRecords,
+    txns: runtime.txn.counts,
+    lines: memory.counters.lines,
+    fences: memory.counters.fences,
+    recovery,
+  };
+}

@@ -1,0 +1,117 @@
+/**
+ * What an exploration found, and how a violation is told: with everything that is needed to see it again.
+ */
+import { AssertionError } from 'node:assert';
+import { STEP, type Step } from '../memory/memory.js';
+import type { CrashImage, DirtyUnit } from './dirty-unit.js';
+
+/** At what kind of instant a crash was tried: before a fence or a growth took effect, after a publish, at the end. */
+export type InstantKind = 'fence' | 'grow' | 'publish' | 'end';
+
+/**
+ * Where a crash image stands in an exploration: the number of the instant, of the image there and, for a crash
+ * during the recovery of that image, the number of the instant and of the image in it. All count from 0.
+ */
+export type CrashPosition = readonly number[];
+
+/** One unit of a crash image, for reading. */
+export interface ChosenUnit {
+  readonly path: string;
+  readonly offset: number;
+  /** The durable value, in hexadecimal. */
+  readonly durable: string;
+  /** The value in the image; differs from `durable` if the unit had reached the medium. */
+  readonly found: string;
+}
+
+/** A crash after which the program's promise did not hold. */
+export interface CrashViolation {
+  readonly seed: number;
+  /** Give it as `only` to see this image again, and nothing else. */
+  readonly position: CrashPosition;
+  readonly kind: InstantKind;
+  /** Name of the protocol step (`STEP`) at whose fence it was; null at other instants. */
+  readonly step: string | null;
+  /** Transactions acknowledged before the crash. */
+  readonly acknowledged: number;
+  readonly units: readonly ChosenUnit[];
+  /** What `verify` threw. */
+  readonly error: unknown;
+  readonly message: string;
+}
+
+/** The result of an exploration. */
+export interface CrashReport {
+  readonly seed: number;
+  /** Distinct images that were verified, those of nested crashes included. */
+  readonly images: number;
+  readonly nestedImages: number;
+  /** Images that were not verified again, because the same one was before, after the same acknowledgements. */
+  readonly duplicates: number;
+  /** Fences of the workload at which crashes were tried. */
+  readonly fences: number;
+  /** Fences, publishings, growths and the end. */
+  readonly instants: number;
+  readonly violations: readonly CrashViolation[];
+}
+
+/** What is known of a violation when it is found. */
+interface ViolationFacts {
+  readonly seed: number;
+  readonly position: CrashPosition;
+  readonly kind: InstantKind;
+  readonly step: Step | null;
+  readonly acknowledged: number;
+  readonly image: CrashImage;
+  readonly error: unknown;
+}
+
+const SHOWN_UNITS = 12;
+
+/** Describes a violation. */
+export function describeViolation(facts: ViolationFacts): CrashViolation {
+  const { seed, position, kind, acknowledged, image, error } = facts;
+  const step = facts.step === null ? null : stepName(facts.step);
+  const units = image.units.map((unit, index) => chosenUnit(unit, image.choice[index] as number));
+  const present = units.filter(({ durable, found }) => durable !== found);
+  const list = present.slice(0, SHOWN_UNITS).map(({ path, offset }) => `${path}+0x${offset.toString(16)}`);
+  if (present.length > SHOWN_UNITS) list.push(`and ${present.length - SHOWN_UNITS} more`);
+  const message =
+    `crash at instant ${position[0]} (${step ?? kind}), image ${position[1]}` +
+    (position.length > 2
+      ? `, then during its recovery at instant ${position[2]}, image ${position[3]}`
+      : '') +
+    `, after ${acknowledged} acknowledged: ${text(error)}\n` +
+    `${present.length} of ${units.length} uncertain units had reached the medium: ${list.join(', ') || 'none'}\n` +
+    `to repeat it: exploreCrashes({ ..., seed: ${seed}, only: [${position.join(', ')}] })`;
+  return { seed, position, kind, step, acknowledged, units, error, message };
+}
+
+/**
+ * Fails a test if the exploration found anything.
+ * @throws AssertionError with the message of the first violation; its `cause` is what `verify` threw
+ */
+export function assertCrashSafe(report: CrashReport): void {
+  const first = report.violations[0];
+  if (first === undefined) return;
+  const failure = new AssertionError({ message: first.message });
+  failure.cause = first.error;
+  throw failure;
+}
+
+function chosenUnit(unit: DirtyUnit, chosen: number): ChosenUnit {
+  const { path, offset, values } = unit;
+  return { path, offset, durable: hex(values[0] as bigint), found: hex(values[chosen] as bigint) };
+}
+
+function hex(value: bigint): string {
+  return `0x${value.toString(16).padStart(16, '0')}`;
+}
+
+function stepName(step: Step): string {
+  return Object.entries(STEP).find(([, value]) => value === step)?.[0] ?? `step ${step}`;
+}
+
+function text(error: unknown): string {
+  return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+}

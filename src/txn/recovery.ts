@@ -1,0 +1,181 @@
+/**
+ * Recovery: reads the undo log that the last process left, and puts the pool back to the state before the
+ * transaction that was open, if one was.
+ *
+ * INV-REC-1  Recovery may be interrupted at any point and run again: it reads only the log, and changes only the
+ *            ranges that the log names. The log stays valid until the header's epoch moves on.
+ * INV-REC-2  Nothing read from the medium is used before it is validated.
+ *
+ * The steps, with pool/ doing the last:
+ *   [RECOVERY 1] scan the records of the last transaction, in order, up to the first that does not verify
+ *   [RECOVERY 2] its commit record holds, and the data matches it: committed, nothing to undo
+ *   [RECOVERY 3] otherwise restore the old bytes, newest record first
+ *   [RECOVERY 4] flush and fence what was restored
+ *   [RECOVERY 5] write the header with the next epoch: ATOMIC, the records are dead from here on
+ */
+import { CorruptionError } from '../errors/index.js';
+import {
+  COMMIT_PAYLOAD,
+  crc32c,
+  GRANULE_BYTES,
+  LINE_BYTES,
+  LOG_SEGMENT,
+  LOG_SEGMENT_HEADER_BYTES,
+  MAX_COMMIT_RANGES,
+  RECORD_KIND,
+  RECORD_KIND_SHIFT,
+  RECORD_PAYLOAD_MASK,
+  type Ref,
+  SPAN_BYTES,
+} from '../format/index.js';
+import { type Memory, STEP, type Views } from '../memory/index.js';
+import { GrowingWords } from './growing-words.js';
+import { type LogSegment, restoreRecord } from './undo-log.js';
+
+/** What recovery needs to know of the pool. */
+export interface RecoveryInput {
+  readonly memory: Memory;
+  readonly views: Views;
+  readonly firstSegment: LogSegment;
+  /** Checksum seed of the epoch that wrote the log. */
+  readonly seed: number;
+  /** First granule that a transaction may change, the granule after the last. */
+  readonly bounds: { readonly start: number; readonly end: number };
+  /** First granule of the heap, where extensions of the log lie. */
+  readonly heapStart: number;
+}
+
+/** What recovery found. */
+export interface RecoveryResult {
+  readonly outcome: 'clean' | 'committed' | 'rolled-back';
+  /** Snapshot records read. */
+  readonly records: number;
+}
+
+interface Scan {
+  readonly snapshots: GrowingWords;
+  commit: Ref | null;
+}
+
+/** Brings the pool back to its last committed state; the caller then moves the epoch on. */
+export function recover(input: RecoveryInput): RecoveryResult {
+  const scan = scanLog(input);
+  const records = scan.snapshots.length;
+  if (records === 0 && scan.commit === null) return { outcome: 'clean', records };
+  if (scan.commit !== null && commitHolds(input, scan.commit)) return { outcome: 'committed', records };
+  const { u32, u8 } = input.views;
+  const restored = new GrowingWords(Math.max(2, records * 2));
+  for (let i = records - 1; i >= 0; i -= 1) {
+    const record = scan.snapshots.words[i] as number;
+    restoreRecord(u32, u8, record);
+    restored.pushPair(u32[record * 4 + 2] as number, (u32[record * 4 + 1] as number) & RECORD_PAYLOAD_MASK);
+  }
+  input.memory.flushRanges(restored.words, records, STEP.recoveryFlush);
+  input.memory.fence(STEP.recoveryFence);
+  return { outcome: 'rolled-back', records };
+}
+
+/** The chain of log segments, as linked in a recovered pool. @throws CorruptionError */
+export function readSegments(input: RecoveryInput): LogSegment[] {
+  const { u32 } = input.views;
+  const segments = [input.firstSegment];
+  const limit = (input.bounds.end - input.heapStart) / (SPAN_BYTES / GRANULE_BYTES);
+  for (;;) {
+    const ref = u32[
+      (segments[segments.length - 1] as LogSegment).ref * 4 + LOG_SEGMENT.next.offset / 4
+    ] as number;
+    if (ref === 0) return segments;
+    const spans = u32[ref * 4 + LOG_SEGMENT.spans.offset / 4] as number;
+    const segment = { ref: ref as Ref, granules: spans * (SPAN_BYTES / GRANULE_BYTES) };
+    if (!isSegment(input, segment) || segments.length > limit) {
+      throw new CorruptionError(`the undo log names an impossible segment at offset ${ref * GRANULE_BYTES}`, {
+        offset: ref * GRANULE_BYTES,
+        expected: 'a run of spans inside the heap',
+      });
+    }
+    segments.push(segment);
+  }
+}
+
+function scanLog(input: RecoveryInput): Scan {
+  const { u32, u8 } = input.views;
+  const scan: Scan = { snapshots: new GrowingWords(256), commit: null };
+  let segment = input.firstSegment;
+  let position = segment.ref + LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
+  let crc = input.seed;
+  let txn = -1;
+  for (;;) {
+    if (position + 1 > segment.ref + segment.granules) return scan;
+    const words = position * 4;
+    const head = u32[words + 1] as number;
+    const payload = head & RECORD_PAYLOAD_MASK;
+    const end = position + 1 + payload;
+    if (end > segment.ref + segment.granules) return scan;
+    crc = crc32c(crc, u8, position * GRANULE_BYTES + 4, end * GRANULE_BYTES);
+    if (crc !== u32[words]) return scan;
+    if (txn === -1) txn = u32[words + 3] as number;
+    else if (txn !== u32[words + 3]) return scan;
+    const kind = head >>> RECORD_KIND_SHIFT;
+    const subject = u32[words + 2] as number;
+    if (kind === RECORD_KIND.commit.value) {
+      scan.commit = position as Ref;
+      return scan;
+    }
+    if (kind === RECORD_KIND.chain.value) {
+      segment = { ref: subject as Ref, granules: u32[words + 4] as number };
+      if (payload !== 1 || !isSegment(input, segment)) throw badRecord(position, 'a segment inside the heap');
+      position = segment.ref + LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
+      continue;
+    }
+    if (kind !== RECORD_KIND.snapshot.value) throw badRecord(position, 'a known kind of record');
+    if (payload > 0 && (subject < input.bounds.start || subject + payload > input.bounds.end)) {
+      throw badRecord(position, 'a range inside the pool');
+    }
+    scan.snapshots.push(position);
+    position = lineUp(end);
+  }
+}
+
+function commitHolds(input: RecoveryInput, record: Ref): boolean {
+  const { u32, u8 } = input.views;
+  const words = record * 4;
+  const count = u32[words + 2] as number;
+  const payload = (u32[words + 1] as number) & RECORD_PAYLOAD_MASK;
+  if (count > MAX_COMMIT_RANGES || payload !== 1 + Math.ceil(count / 2)) {
+    throw badRecord(record, 'a commit record that lists its ranges');
+  }
+  let crc = 0;
+  for (let i = 0; i < count; i += 1) {
+    const at = words + COMMIT_PAYLOAD.ranges.offset / 4 + 2 * i;
+    const ref = u32[at] as number;
+    const granules = u32[at + 1] as number;
+    if (ref < input.bounds.start || ref + granules > input.bounds.end)
+      throw badRecord(record, 'ranges inside the pool');
+    crc = crc32c(crc, u8, ref * GRANULE_BYTES, (ref + granules) * GRANULE_BYTES);
+  }
+  return crc === u32[words + COMMIT_PAYLOAD.afterChecksum.offset / 4];
+}
+
+function isSegment(input: RecoveryInput, segment: LogSegment): boolean {
+  const spanGranules = SPAN_BYTES / GRANULE_BYTES;
+  return (
+    segment.ref >= input.heapStart &&
+    (segment.ref - input.heapStart) % spanGranules === 0 &&
+    segment.granules > 0 &&
+    segment.granules % spanGranules === 0 &&
+    segment.ref + segment.granules <= input.bounds.end
+  );
+}
+
+function badRecord(position: number, expected: string): CorruptionError {
+  const offset = position * GRANULE_BYTES;
+  return new CorruptionError(`undo log record at offset ${offset}: expected ${expected}`, {
+    offset,
+    expected,
+  });
+}
+
+function lineUp(granules: number): number {
+  const line = LINE_BYTES / GRANULE_BYTES;
+  return Math.ceil(granules / line) * line;
+}

@@ -1,0 +1,309 @@
+/**
+ * Transactions of one pool: what a program sees of them (begin, nested savepoints, rollback by exception, hooks)
+ * on top of a log that makes them durable.
+ *
+ * INV-TXN-1  Bytes that existed before the transaction are snapshotted before they are stored to.
+ * INV-TXN-2  Bytes allocated in the transaction are not logged, only flushed by the commit.
+ * INV-TXN-3  A stamp is used by one transaction or savepoint only; no handle carries the idle stamp.
+ * INV-TXN-4  An operation that failed half way (no space) dooms the innermost transaction around it: even if
+ *            the program swallows the error, it rolls back and the error is thrown again.
+ *
+ * It may not know what the bytes mean; heap and instances take part through `TxnParticipant`.
+ */
+import { AsyncTxnError, PerdureError, PoisonedError, TxnRequiredError } from '../errors/index.js';
+import type { Writer } from '../heap/index.js';
+import type { LogMark } from './txn-log.js';
+import type { UndoLog } from './undo-log.js';
+
+/** A layer with volatile state that must follow the fate of a transaction. */
+export interface TxnParticipant {
+  /** The outermost transaction is about to commit; the participant may still write. May throw. */
+  beforeCommit?(): void;
+  /** The outermost transaction ended: `committed`, or rolled back. */
+  ended?(committed: boolean): void;
+  /** A savepoint starts; what the participant returns comes back in `rolledBackTo`. */
+  mark?(): number;
+  /** Everything since `mark` was undone; the outer transaction goes on. */
+  rolledBackTo?(mark: number): void;
+}
+
+/** The stamp while no transaction runs. */
+export const IDLE_STAMP = -1;
+const MAX_STAMP = 2 ** 31 - 2;
+const SEEN_SLOTS = 256;
+
+interface Savepoint {
+  readonly log: LogMark;
+  readonly stamp: number;
+  readonly marks: readonly number[];
+  readonly onCommit: number;
+  readonly onRollback: number;
+}
+
+type Hook = () => void;
+
+/** The transactions of one pool. `Owner` is whoever wants to be found from the running transaction. */
+export class Transactions<Owner> implements Writer {
+  /** See `TxnStamp` in instance/: compared by every setter. */
+  stamp = IDLE_STAMP;
+  rollbacks = 0;
+  readonly owner: Owner;
+  readonly #log: UndoLog;
+  readonly #participants: TxnParticipant[] = [];
+  readonly #resetStamps: () => void;
+  readonly #onCommit: Hook[] = [];
+  readonly #onRollback: Hook[] = [];
+  /** Ranges of one granule snapshotted lately, so that a bitmap word or a counter is logged once. */
+  readonly #seenRef = new Uint32Array(SEEN_SLOTS);
+  readonly #seenStamp = new Int32Array(SEEN_SLOTS);
+  #depth = 0;
+  #lastStamp = 0;
+  #doomed: unknown = null;
+  #poison: unknown = null;
+  #countCommitted = 0;
+  #countRolledBack = 0;
+
+  /** @param resetStamps clears the stamp of every live handle; called once in two billion transactions */
+  constructor(log: UndoLog, owner: Owner, resetStamps: () => void) {
+    this.#log = log;
+    this.owner = owner;
+    this.#resetStamps = resetStamps;
+  }
+
+  /** Adds a layer that follows transactions; in the order of calls. */
+  join(participant: TxnParticipant): void {
+    this.#participants.push(participant);
+  }
+
+  get active(): boolean {
+    return this.#depth > 0;
+  }
+
+  get counts(): { readonly committed: number; readonly rolledBack: number } {
+    return { committed: this.#countCommitted, rolledBack: this.#countRolledBack };
+  }
+
+  /** False after a failure that left the memory in doubt. */
+  get healthy(): boolean {
+    return this.#poison === null;
+  }
+
+  /** Runs `body` as a transaction, or as a savepoint of the one that runs. */
+  run<T>(body: () => T): T {
+    return this.#depth === 0 ? this.#runOutermost(body) : this.#runSavepoint(body);
+  }
+
+  snapshot(ref: number, granules: number): void {
+    if (this.#depth === 0) throw new TxnRequiredError('a write to the pool');
+    if (granules === 1) {
+      const slot = ref & (SEEN_SLOTS - 1);
+      if (this.#seenRef[slot] === ref && this.#seenStamp[slot] === this.stamp) return;
+      this.#seenRef[slot] = ref;
+      this.#seenStamp[slot] = 0;
+      this.#snapshotOrDoom(ref, granules);
+      this.#seenStamp[slot] = this.stamp;
+    } else {
+      this.#snapshotOrDoom(ref, granules);
+    }
+  }
+
+  fresh(ref: number, granules: number): void {
+    if (this.#depth === 0) throw new TxnRequiredError('an allocation');
+    this.#log.fresh(ref, granules);
+  }
+
+  /** The running transaction, or the savepoint, must not commit: `error` left something half done. */
+  doom(error: unknown): void {
+    this.#doomed ??= error;
+  }
+
+  /** Runs `hook` once the outermost transaction is durable; dropped if it, or the savepoint around it, rolls back. */
+  onCommit(hook: Hook): void {
+    if (this.#depth === 0) throw new TxnRequiredError('onCommit()');
+    this.#onCommit.push(hook);
+  }
+
+  /** Runs `hook` once the transaction, or the savepoint around it, was rolled back. */
+  onRollback(hook: Hook): void {
+    if (this.#depth === 0) throw new TxnRequiredError('onRollback()');
+    this.#onRollback.push(hook);
+  }
+
+  #runOutermost<T>(body: () => T): T {
+    if (this.#poison !== null) throw new PoisonedError(this.#poison);
+    const outer = running;
+    this.#begin();
+    let result: T;
+    try {
+      running = this;
+      result = body();
+      if (isThenable(result)) throw refusePromise(result);
+      if (this.#doomed !== null) throw this.#doomed;
+      this.#prepareCommit();
+    } catch (error) {
+      running = outer;
+      this.#rollBack(error);
+      throw error;
+    }
+    running = outer;
+    this.#commit();
+    return result;
+  }
+
+  #begin(): void {
+    this.#depth = 1;
+    this.stamp = this.#nextStamp();
+  }
+
+  /** What may still fail without harm: participants' last writes, and room in the log. */
+  #prepareCommit(): void {
+    for (const participant of this.#participants) participant.beforeCommit?.();
+  }
+
+  #commit(): void {
+    try {
+      this.#log.commit();
+    } catch (error) {
+      if (error instanceof PerdureError && error.code === 'POOL_FULL') {
+        this.#rollBack(error);
+      } else {
+        // Whether the commit record reached the medium is unknown: nothing may be built on either answer.
+        this.#poison = error;
+        this.#end(false);
+      }
+      throw error;
+    }
+    this.#countCommitted += 1;
+    this.#end(true);
+    while (this.#log.oversized) this.#releaseLogTail();
+    if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onCommit);
+  }
+
+  #rollBack(cause: unknown): void {
+    try {
+      this.#log.rollback();
+    } catch (error) {
+      this.#poison = error;
+      this.#end(false);
+      throw new PoisonedError(new AggregateError([error, cause], 'rollback failed'));
+    }
+    this.#countRolledBack += 1;
+    this.#end(false);
+    if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onRollback);
+  }
+
+  #end(committed: boolean): void {
+    this.#depth = 0;
+    this.stamp = IDLE_STAMP;
+    this.#doomed = null;
+    if (!committed) this.rollbacks += 1;
+    for (const participant of this.#participants) participant.ended?.(committed);
+  }
+
+  #runSavepoint<T>(body: () => T): T {
+    const savepoint = this.#enterSavepoint();
+    const outer = running;
+    let result: T;
+    try {
+      running = this;
+      result = body();
+      if (isThenable(result)) throw refusePromise(result);
+      if (this.#doomed !== null) throw this.#doomed;
+    } catch (error) {
+      running = outer;
+      this.#rollBackTo(savepoint, error);
+      throw error;
+    }
+    running = outer;
+    this.#depth -= 1;
+    // What the savepoint snapshotted is logged for the outer transaction too; logging it again is harmless.
+    this.stamp = savepoint.stamp;
+    return result;
+  }
+
+  #enterSavepoint(): Savepoint {
+    if (this.#doomed !== null) throw this.#doomed;
+    const savepoint: Savepoint = {
+      log: this.#log.mark(),
+      stamp: this.stamp,
+      marks: this.#participants.map((participant) => participant.mark?.() ?? 0),
+      onCommit: this.#onCommit.length,
+      onRollback: this.#onRollback.length,
+    };
+    this.#depth += 1;
+    this.stamp = this.#nextStamp();
+    return savepoint;
+  }
+
+  #rollBackTo(savepoint: Savepoint, cause: unknown): void {
+    try {
+      this.#log.rollbackTo(savepoint.log);
+    } catch (error) {
+      this.#poison = error;
+      this.#doomed = new PoisonedError(new AggregateError([error, cause], 'rollback failed'));
+      throw this.#doomed;
+    }
+    this.#depth -= 1;
+    this.stamp = savepoint.stamp;
+    this.rollbacks += 1;
+    this.#doomed = null;
+    this.#participants.forEach((participant, i) => {
+      participant.rolledBackTo?.(savepoint.marks[i] as number);
+    });
+    this.#onCommit.length = savepoint.onCommit;
+    const hooks = this.#onRollback.splice(savepoint.onRollback);
+    for (const hook of hooks) hook();
+  }
+
+  #snapshotOrDoom(ref: number, granules: number): void {
+    try {
+      this.#log.snapshot(ref, granules);
+    } catch (error) {
+      this.doom(error);
+      throw error;
+    }
+  }
+
+  #releaseLogTail(): void {
+    this.#begin();
+    this.#log.releaseTail();
+    this.#log.commit();
+    this.#end(true);
+  }
+
+  #runHooks(hooks: Hook[]): void {
+    const due = hooks.slice();
+    this.#onCommit.length = 0;
+    this.#onRollback.length = 0;
+    for (const hook of due) hook();
+  }
+
+  #nextStamp(): number {
+    if (this.#lastStamp === MAX_STAMP) {
+      this.#lastStamp = 0;
+      this.#seenStamp.fill(0);
+      this.#resetStamps();
+    }
+    this.#lastStamp += 1;
+    return this.#lastStamp;
+  }
+}
+
+let running: Transactions<unknown> | null = null;
+
+/** The innermost transaction that runs now, of whatever pool. */
+export function runningTransaction(): Transactions<unknown> | null {
+  return running;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return (
+    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
+  );
+}
+
+function refusePromise(promise: PromiseLike<unknown>): AsyncTxnError {
+  // The function goes on after its first await and will fail at its next write; the caller has its error already.
+  promise.then(undefined, () => undefined);
+  return new AsyncTxnError();
+}

@@ -1,0 +1,25 @@
+/**
+ * The seam between transactions and their log: what the undo log implements, and a redo log will. One log
+ * serves one pool; at most one transaction is open at a time.
+ */
+
+/** A point in the open transaction to which it can be rolled back; opaque to everyone but the log. */
+export interface LogMark {
+  readonly records: number;
+}
+
+export interface TxnLog {
+  /** Whether the open transaction has written anything. */
+  readonly dirty: boolean;
+  /** Saves a range before it is stored to; when it returns, storing is allowed. @throws PoolFullError */
+  snapshot(ref: number, granules: number): void;
+  /** Notes a newly allocated range. When it returns, storing is allowed. */
+  fresh(ref: number, granules: number): void;
+  mark(): LogMark;
+  /** Undoes everything since `mark`; the transaction goes on. */
+  rollbackTo(mark: LogMark): void;
+  /** Makes the transaction durable and ends it. @throws PoolFullError before anything is decided */
+  commit(): void;
+  /** Undoes and ends the transaction. */
+  rollback(): void;
+}

@@ -1,0 +1,355 @@
+/**
+ * The undo log: before the transaction stores to a range, the range's old bytes are durable in the log. Lives in
+ * the pool: a first segment of fixed size, extended by runs of spans when a transaction outgrows it.
+ *
+ * INV-LOG-3  Records of one transaction are chained by checksum from the seed of the current epoch, so a scan
+ *            finds exactly the records that were durable, in order, and none of another transaction.
+ * INV-LOG-4  No store of a transaction, not even to memory it has just allocated, precedes its first durable
+ *            record: that record retires the transaction before, whose commit is only valid as long as its data
+ *            is unchanged.
+ * INV-LOG-5  A rollback is durable before the log is written again.
+ *
+ * It may not decide what is logged (transaction.ts) nor read a log it did not write (recovery.ts).
+ */
+import { CorruptionError } from '../errors/index.js';
+import {
+  GRANULE_BYTES,
+  GRANULE_SHIFT,
+  LINE_BYTES,
+  LOG_SEGMENT,
+  LOG_SEGMENT_HEADER_BYTES,
+  MAX_COMMIT_RANGES,
+  RECORD_HEADER_BYTES,
+  RECORD_PAYLOAD_MASK,
+  type Ref,
+  SPAN_BYTES,
+} from '../format/index.js';
+import { CONTROL, type Memory, type RecordWriter, STEP, type Views } from '../memory/index.js';
+import { GrowingWords } from './growing-words.js';
+import { PortableRecordWriter } from './record-writer.js';
+import type { LogMark, TxnLog } from './txn-log.js';
+
+/** A contiguous part of the log. */
+export interface LogSegment {
+  readonly ref: Ref;
+  readonly granules: number;
+}
+
+/** Where the log gets more room from: runs of spans, allocated and freed within the open transaction. */
+export interface SegmentSource {
+  allocateLogRun(bytes: number): LogSegment;
+  freeLogRun(segment: LogSegment): void;
+}
+
+const LINE_GRANULES = LINE_BYTES / GRANULE_BYTES;
+const SEGMENT_HEADER_GRANULES = LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
+const RECORD_HEADER_GRANULES = RECORD_HEADER_BYTES / GRANULE_BYTES;
+/** Room kept free in every segment for the records that add the next one: span table, link, chain. */
+const RESERVE_GRANULES = 32;
+/** The most that one snapshot record carries; longer ranges are split. */
+const MAX_PAYLOAD_GRANULES = 4096;
+/** Extensions beyond this are given back after the transaction that needed them. */
+const KEEP_EXTENSION_GRANULES = (4 * 1024 * 1024) / GRANULE_BYTES;
+/** Size of an extension; its span table entries must fit the reserve. */
+const EXTENSION_BYTES = 1024 * 1024;
+const RELEASE_AT_ONCE = 8;
+
+interface UndoMark extends LogMark {
+  readonly segment: number;
+  readonly position: number;
+  readonly chain: number;
+}
+
+export class UndoLog implements TxnLog {
+  readonly #memory: Memory;
+  readonly #u32: Uint32Array;
+  readonly #u8: Uint8Array;
+  readonly #writer: RecordWriter;
+  readonly #portable: PortableRecordWriter;
+  readonly #control: Uint32Array;
+  readonly #seed: number;
+  readonly #segments: LogSegment[];
+  readonly #source: SegmentSource;
+  /** Refs of the snapshot records of the open transaction, in order. */
+  readonly #records = new GrowingWords(1024);
+  /** (ref, granules) of everything the open transaction touched. */
+  readonly #ranges = new GrowingWords(1024);
+  #segment = 0;
+  /** Where the next record goes, and where records in this segment must end. */
+  #position = 0;
+  #limit = 0;
+  #txnNumber = 0;
+
+  /**
+   * @param segments the chain found at opening, the first segment first
+   * @param seed checksum seed of this epoch
+   */
+  constructor(
+    memory: Memory,
+    views: Views,
+    segments: readonly LogSegment[],
+    seed: number,
+    source: SegmentSource,
+  ) {
+    this.#memory = memory;
+    this.#u32 = views.u32;
+    this.#u8 = views.u8;
+    this.#portable = new PortableRecordWriter(memory, views, memory.recordWriter?.control);
+    this.#writer = memory.recordWriter ?? this.#portable;
+    this.#control = this.#writer.control;
+    this.#seed = seed;
+    this.#segments = [...segments];
+    this.#source = source;
+    this.#writer.setRanges(this.#ranges.words);
+    this.#reset();
+  }
+
+  get dirty(): boolean {
+    return this.#records.length > 0;
+  }
+
+  /** Bytes of the pool that the log occupies. */
+  get sizeBytes(): number {
+    return this.#segments.reduce((sum, segment) => sum + segment.granules, 0) * GRANULE_BYTES;
+  }
+
+  /** The extensions, for `pool.check()`. */
+  get extensions(): readonly LogSegment[] {
+    return this.#segments.slice(1);
+  }
+
+  snapshot(ref: number, granules: number): void {
+    if (granules <= MAX_PAYLOAD_GRANULES) {
+      this.#append(ref, granules);
+    } else {
+      for (let done = 0; done < granules; done += MAX_PAYLOAD_GRANULES) {
+        this.#append(ref + done, Math.min(MAX_PAYLOAD_GRANULES, granules - done));
+      }
+    }
+    this.#addRange(ref, granules);
+  }
+
+  fresh(ref: number, granules: number): void {
+    // INV-LOG-4: an empty record retires the transaction before.
+    if (this.#records.length === 0) this.#append(ref, 0);
+    this.#addRange(ref, granules);
+  }
+
+  mark(): LogMark {
+    const mark: UndoMark = {
+      records: this.#records.length,
+      segment: this.#segment,
+      position: this.#position,
+      chain: this.#control[CONTROL.chain] as number,
+    };
+    return mark;
+  }
+
+  rollbackTo(mark: LogMark): void {
+    const { records, segment, position, chain } = mark as UndoMark;
+    if (records === 0) {
+      this.rollback();
+      return;
+    }
+    // [ROLLBACK 1, 2] as for the whole transaction: INV-LOG-5.
+    this.#restoreDownTo(records);
+    this.#flushRestored();
+    // The link to an extension that the savepoint added was restored with everything else.
+    this.#segments.length = this.#linkedSegments();
+    this.#segment = segment;
+    this.#position = position;
+    this.#limit = this.#segmentLimit(segment);
+    this.#control[CONTROL.chain] = chain;
+  }
+
+  commit(): void {
+    if (this.#records.length === 0) return;
+    const count = this.#ranges.length / 2;
+    const checked = count <= MAX_COMMIT_RANGES;
+    this.#makeRoom(RECORD_HEADER_GRANULES + 1 + (checked ? Math.ceil(count / 2) : 0));
+    if (!checked) {
+      // [COMMIT 0] Too many ranges to list in the record: the data gets a fence of its own.
+      this.#memory.flushRanges(this.#ranges.words, count, STEP.dataFlush);
+      this.#memory.fence(STEP.dataFence);
+    }
+    const control = this.#control;
+    control[CONTROL.at] = this.#position;
+    control[CONTROL.rangeCount] = checked ? count : 0;
+    control[CONTROL.checked] = checked ? 1 : 0;
+    this.#writer.commit();
+    this.#reset();
+  }
+
+  rollback(): void {
+    if (this.#records.length === 0) {
+      this.#reset();
+      return;
+    }
+    // [ROLLBACK 1] Put the old bytes back, newest first.
+    this.#restoreDownTo(0);
+    // [ROLLBACK 2] INV-LOG-5: durable before these records are overwritten.
+    this.#flushRestored();
+    this.#segments.length = this.#linkedSegments();
+    this.#reset();
+  }
+
+  /** Whether the extensions have outgrown what is kept between transactions. */
+  get oversized(): boolean {
+    let granules = 0;
+    for (let i = 1; i < this.#segments.length; i += 1) granules += (this.#segments[i] as LogSegment).granules;
+    return granules > KEEP_EXTENSION_GRANULES;
+  }
+
+  /** Gives the last few extensions back; runs inside a transaction of its own, which fits the first segment. */
+  releaseTail(): void {
+    const first = Math.max(1, this.#segments.length - RELEASE_AT_ONCE);
+    this.#setLink(first - 1, 0 as Ref);
+    for (let i = first; i < this.#segments.length; i += 1)
+      this.#source.freeLogRun(this.#segments[i] as LogSegment);
+    this.#segments.length = first;
+  }
+
+  #append(ref: number, granules: number): void {
+    this.#makeRoom(RECORD_HEADER_GRANULES + granules);
+    const position = this.#position;
+    const control = this.#control;
+    control[CONTROL.at] = position;
+    control[CONTROL.source] = ref;
+    control[CONTROL.granules] = granules;
+    this.#writer.append();
+    this.#records.push(position);
+    this.#position = position + lineGranules(RECORD_HEADER_GRANULES + granules);
+  }
+
+  #addRange(ref: number, granules: number): void {
+    const words = this.#ranges.words;
+    const last = this.#ranges.length - 2;
+    if (last >= 0 && (words[last] as number) + (words[last + 1] as number) === ref) {
+      words[last + 1] = (words[last + 1] as number) + granules;
+      return;
+    }
+    if (this.#ranges.pushPair(ref, granules)) this.#writer.setRanges(this.#ranges.words);
+  }
+
+  #restoreDownTo(count: number): void {
+    const u32 = this.#u32;
+    const records = this.#records;
+    for (let i = records.length - 1; i >= count; i -= 1) {
+      const record = records.words[i] as number;
+      restoreRecord(u32, this.#u8, record);
+    }
+    records.length = count;
+  }
+
+  #flushRestored(): void {
+    this.#memory.flushRanges(this.#ranges.words, this.#ranges.length / 2, STEP.rollbackFlush);
+    this.#memory.fence(STEP.rollbackFence);
+  }
+
+  #makeRoom(granules: number): void {
+    if (this.#position + lineGranules(granules) > this.#limit) this.#extend(granules);
+  }
+
+  /** Continues in the next segment: one left from an earlier transaction, or a new run of spans. */
+  #extend(granules: number): void {
+    const wanted = lineGranules(granules) + SEGMENT_HEADER_GRANULES + RESERVE_GRANULES;
+    const next = this.#segments[this.#segment + 1];
+    if (next === undefined || next.granules < wanted) this.#addSegment(wanted);
+    const segment = this.#segments[this.#segment + 1] as LogSegment;
+    this.#control[CONTROL.at] = this.#position;
+    this.#portable.chain(segment.ref, segment.granules);
+    this.#segment += 1;
+    this.#position = segment.ref + SEGMENT_HEADER_GRANULES;
+    this.#limit = this.#segmentLimit(this.#segment);
+  }
+
+  /** Allocates a segment and links it behind the current one, in the open transaction. */
+  #addSegment(wantedGranules: number): void {
+    const least = wantedGranules * GRANULE_BYTES;
+    const bytes = Math.max(least, Math.min(Math.max(SPAN_BYTES, this.sizeBytes), EXTENSION_BYTES));
+    const limit = this.#limit;
+    // The records of this allocation go into the reserve.
+    this.#limit = limit + RESERVE_GRANULES - LINE_GRANULES;
+    try {
+      const segment = this.#allocate(bytes, least);
+      const words = segment.ref * 4;
+      this.#u32.fill(0, words, words + SEGMENT_HEADER_GRANULES * 4);
+      this.#u32[words + LOG_SEGMENT.spans.offset / 4] = (segment.granules * GRANULE_BYTES) >>> 16;
+      this.fresh(segment.ref, SEGMENT_HEADER_GRANULES);
+      // An extension too small for this record is unlinked together with all behind it, and freed.
+      const dropped = this.#segments.splice(this.#segment + 1);
+      this.#setLink(this.#segment, segment.ref);
+      for (const old of dropped) this.#source.freeLogRun(old);
+      this.#segments.push(segment);
+    } finally {
+      this.#limit = limit;
+    }
+  }
+
+  #allocate(bytes: number, leastBytes: number): LogSegment {
+    if (bytes === leastBytes) return this.#source.allocateLogRun(bytes);
+    try {
+      return this.#source.allocateLogRun(bytes);
+    } catch {
+      // Near the end of the pool a small extension may still fit; if not, this throws the same error.
+      return this.#source.allocateLogRun(leastBytes);
+    }
+  }
+
+  #setLink(segment: number, next: Ref): void {
+    const { ref } = this.#segments[segment] as LogSegment;
+    this.snapshot(ref, 1);
+    this.#u32[ref * 4 + LOG_SEGMENT.next.offset / 4] = next;
+  }
+
+  /** How many of the known segments are still linked. */
+  #linkedSegments(): number {
+    for (let i = 0; i < this.#segments.length; i += 1) {
+      const next = this.#u32[(this.#segments[i] as LogSegment).ref * 4 + LOG_SEGMENT.next.offset / 4];
+      if (next === 0) return i + 1;
+      if (next !== this.#segments[i + 1]?.ref) {
+        throw new CorruptionError('the chain of undo log segments changed under a transaction', {
+          segment: i,
+          next,
+        });
+      }
+    }
+    return this.#segments.length;
+  }
+
+  #segmentLimit(index: number): number {
+    const segment = this.#segments[index] as LogSegment;
+    return segment.ref + segment.granules - RESERVE_GRANULES;
+  }
+
+  /** Starts over at the head of the log, for the next transaction. */
+  #reset(): void {
+    this.#records.length = 0;
+    this.#ranges.length = 0;
+    this.#segment = 0;
+    this.#position = (this.#segments[0] as LogSegment).ref + SEGMENT_HEADER_GRANULES;
+    this.#limit = this.#segmentLimit(0);
+    this.#txnNumber = (this.#txnNumber + 1) >>> 0;
+    this.#control[CONTROL.chain] = this.#seed;
+    this.#control[CONTROL.txn] = this.#txnNumber;
+  }
+}
+
+/** Puts the payload of the snapshot record at `record` back to where it came from. */
+export function restoreRecord(u32: Uint32Array, u8: Uint8Array, record: number): void {
+  const words = record * 4;
+  const granules = (u32[words + 1] as number) & RECORD_PAYLOAD_MASK;
+  const target = u32[words + 2] as number;
+  if (granules <= 16) {
+    const from = words + 4;
+    const to = target * 4;
+    for (let i = 0; i < granules * 4; i += 1) u32[to + i] = u32[from + i] as number;
+  } else {
+    const from = record * GRANULE_BYTES + RECORD_HEADER_BYTES;
+    u8.copyWithin(target * GRANULE_BYTES, from, from + granules * GRANULE_BYTES);
+  }
+}
+
+function lineGranules(granules: number): number {
+  return ((granules + LINE_GRANULES - 1) >> (6 - GRANULE_SHIFT)) << (6 - GRANULE_SHIFT);
+}

@@ -1,0 +1,316 @@
+/** Every function of the addon refuses wrong arguments, and never reads or writes outside the file. */
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { CONTROL } from '../../src/memory/index.js';
+import { loadAddon, MAP_FLAG, type NativeAddon, type NativeMapping } from '../../src/memory/native-addon.js';
+import { caught, countMappings, MIB, Scratch } from './fixtures.js';
+
+const found = loadAddon();
+if (found.addon === null) throw new Error(found.reason);
+const addon: NativeAddon = found.addon;
+
+type Loose = Record<string, (...values: unknown[]) => unknown>;
+const FILE_BYTES = 65536;
+const notNumbers = [undefined, null, '1', true, {}, [], 1n, Symbol('x'), () => 1];
+const badNumbers = [
+  -1,
+  -0.5,
+  0.5,
+  Number.NaN,
+  Number.POSITIVE_INFINITY,
+  Number.NEGATIVE_INFINITY,
+  2 ** 53,
+  2 ** 64,
+  1e308,
+];
+const beyond = [FILE_BYTES + 1, FILE_BYTES + 64, MIB, 2 ** 31, 2 ** 32, 2 ** 32 + 64, 2 ** 48];
+const notArrays = [
+  undefined,
+  null,
+  5,
+  'x',
+  {},
+  [1, 2],
+  new ArrayBuffer(8),
+  new Int32Array(2),
+  new Float64Array(2),
+];
+
+const scratch = new Scratch();
+let path: string;
+let mapping: NativeMapping;
+let loose: Loose;
+beforeEach(() => {
+  path = join(scratch.memory(), 'arguments.pool');
+  mapping = addon.map(path, MIB, MAP_FLAG.create);
+  mapping.allocate(0, FILE_BYTES);
+  loose = mapping as unknown as Loose;
+});
+afterEach(() => mapping.unmap());
+afterAll(() => scratch.removeAll());
+
+const call = (name: string, ...values: unknown[]): unknown => loose[name]?.(...values);
+
+describe('map', () => {
+  const map = (...values: unknown[]): unknown => (addon as unknown as Loose).map?.(...values);
+
+  it('refuses paths, lengths and flags that are none', () => {
+    const other = `${path}.other`;
+    expect(() => map()).toThrow(TypeError);
+    expect(() => map(other, 4096)).toThrow(TypeError);
+    for (const value of [...notNumbers.filter((v) => typeof v !== 'string'), 5, '', 'a\0b']) {
+      expect(() => map(value, 4096, 1)).toThrow(TypeError);
+    }
+    for (const value of notNumbers) {
+      expect(() => map(other, value, 1)).toThrow(TypeError);
+      expect(() => map(other, 4096, value)).toThrow(TypeError);
+    }
+    for (const value of [...badNumbers, 0, 1, 4095, 4097, 2 ** 36 + 4096]) {
+      expect(() => map(other, value, 1), String(value)).toThrow(RangeError);
+    }
+    for (const value of [...badNumbers, 4, 255]) expect(() => map(other, 4096, value)).toThrow(RangeError);
+    expect(countMappings(other)).toBe(0);
+  });
+
+  it('names code, system call and path of a failure', () => {
+    expect(caught(() => addon.map('/nonexistent/x', 4096, 0))).toMatchObject({
+      code: 'ENOENT',
+      syscall: 'open',
+      path: '/nonexistent/x',
+    });
+    expect(caught(() => addon.map('x'.repeat(5000), 4096, 0))).toMatchObject({ code: 'ENAMETOOLONG' });
+    expect(caught(() => addon.map('/', 4096, 0))).toMatchObject({ code: 'NOT_REGULAR' });
+    expect(caught(() => addon.map(path, 4096, MAP_FLAG.create))).toMatchObject({ code: 'EEXIST' });
+    expect(caught(() => addon.map(path, 4096, 0))).toMatchObject({ code: 'EAGAIN', syscall: 'flock' });
+  });
+});
+
+describe('ranges of bytes', () => {
+  for (const name of ['flush', 'msync', 'advise']) {
+    it(`${name} refuses what lies outside the file`, () => {
+      const rest = name === 'advise' ? ['normal'] : [];
+      expect(() => call(name)).toThrow(TypeError);
+      expect(() => call(name, 0)).toThrow(TypeError);
+      for (const value of notNumbers) {
+        expect(() => call(name, value, 0, ...rest)).toThrow(TypeError);
+        expect(() => call(name, 0, value, ...rest)).toThrow(TypeError);
+      }
+      for (const value of [...badNumbers, ...beyond]) {
+        expect(() => call(name, value, 0, ...rest), String(value)).toThrow(RangeError);
+        expect(() => call(name, 0, value, ...rest), String(value)).toThrow(RangeError);
+      }
+      expect(() => call(name, FILE_BYTES, 1, ...rest)).toThrow(RangeError);
+      expect(() => call(name, FILE_BYTES - 64, 65, ...rest)).toThrow(RangeError);
+      call(name, 0, FILE_BYTES, ...rest);
+      call(name, FILE_BYTES, 0, ...rest);
+    });
+  }
+
+  it('advise refuses unknown advice and parts of pages', () => {
+    for (const advice of ['remove', '', 'willneedwillneedwillneed']) {
+      expect(() => call('advise', 0, 4096, advice)).toThrow(RangeError);
+    }
+    expect(() => call('advise', 0, 4096, 5)).toThrow(TypeError);
+    expect(() => call('advise', 64, 4096, 'normal')).toThrow(RangeError);
+    expect(() => call('advise', 0, 64, 'normal')).toThrow(RangeError);
+  });
+
+  it('copy refuses what is no Uint8Array or does not fit', () => {
+    for (const value of notArrays) expect(() => call('copy', 0, value)).toThrow(TypeError);
+    const detached = new Uint8Array(8);
+    structuredClone(detached.buffer, { transfer: [detached.buffer] });
+    expect(() => call('copy', 0, detached)).toThrow(TypeError);
+    for (const value of [...badNumbers, ...beyond])
+      expect(() => call('copy', value, new Uint8Array(1))).toThrow(RangeError);
+    expect(() => call('copy', FILE_BYTES, new Uint8Array(1))).toThrow(RangeError);
+    expect(() => call('copy', 0, new Uint8Array(FILE_BYTES + 1))).toThrow(RangeError);
+    call('copy', FILE_BYTES, new Uint8Array(0));
+  });
+
+  it('copy copies every alignment and length', () => {
+    const bytes = new Uint8Array(mapping.buffer, 0, FILE_BYTES);
+    const instruction = addon.flushInstructions[0] ?? 'none';
+    for (const stream of [true, false]) {
+      mapping.setFlush(instruction, stream, true, 0, 0);
+      for (const at of [0, 1, 15, 16, 64, 100, 128]) {
+        for (const length of [0, 1, 16, 63, 64, 65, 128, 1000, 4096]) {
+          bytes.fill(0xaa);
+          const source = Uint8Array.from({ length }, (_, i) => i + at);
+          mapping.copy(at, source);
+          expect(Buffer.compare(bytes.subarray(at, at + length), source)).toBe(0);
+          expect(bytes[at + length]).toBe(0xaa);
+          if (at > 0) expect(bytes[at - 1]).toBe(0xaa);
+        }
+      }
+    }
+  });
+});
+
+describe('sizes', () => {
+  it('allocate and truncate refuse what the mapping cannot hold', () => {
+    for (const value of notNumbers) {
+      expect(() => call('allocate', value, 4096)).toThrow(TypeError);
+      expect(() => call('allocate', 0, value)).toThrow(TypeError);
+      expect(() => call('truncate', value)).toThrow(TypeError);
+    }
+    for (const value of [...badNumbers, MIB + 1, 2 ** 32, 2 ** 48]) {
+      expect(() => call('allocate', 0, value), String(value)).toThrow(RangeError);
+      expect(() => call('truncate', value), String(value)).toThrow(RangeError);
+      expect(() => call('allocate', value, MIB), String(value)).toThrow(RangeError);
+    }
+    expect(() => call('allocate', FILE_BYTES + 1, MIB)).toThrow(RangeError);
+    expect(mapping.size()).toBe(FILE_BYTES);
+    mapping.truncate(4096);
+    expect(() => mapping.flush(4096, 1)).toThrow(RangeError);
+    mapping.allocate(4096, MIB);
+    expect(mapping.size()).toBe(MIB);
+  });
+
+  it('syncFile takes a boolean', () => {
+    for (const value of [undefined, null, 0, 'true', {}])
+      expect(() => call('syncFile', value)).toThrow(TypeError);
+    mapping.syncFile(true);
+    mapping.syncFile(false);
+  });
+});
+
+describe('range lists', () => {
+  it('flushRanges, setRanges and persist refuse what is no list or does not fit', () => {
+    for (const value of notArrays) {
+      expect(() => call('flushRanges', value, 1)).toThrow(TypeError);
+      expect(() => call('setRanges', value)).toThrow(TypeError);
+    }
+    const ranges = Uint32Array.of(0, 1, FILE_BYTES / 16, 1);
+    mapping.setRanges(ranges);
+    for (const value of notNumbers) {
+      expect(() => call('flushRanges', ranges, value)).toThrow(TypeError);
+      expect(() => call('persist', value)).toThrow(TypeError);
+    }
+    for (const value of [...badNumbers, 2, 3, 2 ** 31, 2 ** 32]) {
+      expect(() => call('flushRanges', ranges, value), String(value)).toThrow(RangeError);
+      expect(() => call('persist', value), String(value)).toThrow(RangeError);
+    }
+    mapping.persist(1);
+    mapping.flushRanges(ranges, 1);
+    expect(() => mapping.flushRanges(Uint32Array.of(0xffffffff, 0xffffffff), 1)).toThrow(RangeError);
+    expect(() => mapping.flushRanges(Uint32Array.of(0, 0xffffffff), 1)).toThrow(RangeError);
+  });
+
+  it('keeps the registered list alive and lets it be replaced', () => {
+    for (let i = 0; i < 200; i++) mapping.setRanges(new Uint32Array(1000 + i));
+    mapping.persist(500);
+  });
+});
+
+describe('setFlush', () => {
+  it('refuses unknown instructions, types and latencies', () => {
+    for (const name of ['sfence', '', 'clwbclwbclwbclwb']) {
+      expect(() => call('setFlush', name, true, true, 0, 0)).toThrow(RangeError);
+    }
+    expect(() => call('setFlush', 5, true, true, 0, 0)).toThrow(TypeError);
+    expect(() => call('setFlush', 'none', 1, true, 0, 0)).toThrow(TypeError);
+    expect(() => call('setFlush', 'none', true, 1, 0, 0)).toThrow(TypeError);
+    for (const value of [...badNumbers, 1e10]) {
+      expect(() => call('setFlush', 'none', true, true, value, 0)).toThrow(RangeError);
+      expect(() => call('setFlush', 'none', true, true, 0, value)).toThrow(RangeError);
+    }
+  });
+});
+
+describe('crc32c', () => {
+  const crc = (...values: unknown[]): unknown => (addon as unknown as Loose).crc32c?.(...values);
+
+  it('has the published check value, and continues', () => {
+    const digits = Buffer.from('123456789');
+    expect(addon.crc32c(0, digits)).toBe(0xe3069283);
+    for (let cut = 0; cut <= 9; cut++) {
+      expect(addon.crc32c(addon.crc32c(0, digits.subarray(0, cut)), digits.subarray(cut))).toBe(0xe3069283);
+    }
+    expect(addon.crc32c(0, new Uint8Array(32))).toBe(0x8a9136aa);
+    expect(addon.crc32c(0, new Uint8Array(32).fill(255))).toBe(0x62a8ab43);
+  });
+
+  it('refuses other arguments', () => {
+    for (const value of notArrays) expect(() => crc(0, value)).toThrow(TypeError);
+    for (const value of notNumbers) expect(() => crc(value, new Uint8Array(1))).toThrow(TypeError);
+    for (const value of [...badNumbers, 2 ** 32])
+      expect(() => crc(value, new Uint8Array(1))).toThrow(RangeError);
+  });
+});
+
+describe('the record writer', () => {
+  const set = (values: Partial<Record<keyof typeof CONTROL, number>>): void => {
+    mapping.control.fill(0);
+    for (const [name, value] of Object.entries(values))
+      mapping.control[CONTROL[name as keyof typeof CONTROL]] = value;
+  };
+  const granules = FILE_BYTES / 16;
+
+  it('append refuses a control block that points outside, and writes nothing', () => {
+    const bytes = new Uint8Array(mapping.buffer, 0, FILE_BYTES).fill(0x55);
+    for (const values of [
+      { at: 1, source: 0, granules: 1 },
+      { at: 2, source: 0, granules: 1 },
+      { at: granules, source: 0, granules: 1 },
+      { at: granules - 4, source: 0, granules: 4 },
+      { at: 0xfffffffc, source: 0, granules: 1 },
+      { at: 0, source: granules, granules: 1 },
+      { at: 0, source: 0xffffffff, granules: 1 },
+      { at: 0, source: 0xffffffff, granules: 0xffffffff },
+      { at: 0, source: 0, granules: granules + 1 },
+      { at: 0, source: 0, granules: granules },
+      { at: 0, source: 0, granules: 0xffffffff },
+      { at: 0, source: 1, granules: 0xffffffff },
+    ]) {
+      set(values);
+      expect(() => mapping.append(), JSON.stringify(values)).toThrow(RangeError);
+    }
+    expect(bytes.every((byte) => byte === 0x55)).toBe(true);
+    expect([...mapping.counters]).toEqual([0, 0]);
+  });
+
+  it('commit refuses ranges and places outside, and writes nothing', () => {
+    const bytes = new Uint8Array(mapping.buffer, 0, FILE_BYTES).fill(0x55);
+    set({ at: 0, rangeCount: 1, checked: 1 });
+    expect(() => mapping.commit()).toThrow(RangeError);
+    const ranges = Uint32Array.of(granules, 1, 0, granules + 1, 0xffffffff, 0xffffffff, 0, 1);
+    for (let i = 0; i < 3; i++) {
+      mapping.setRanges(ranges.subarray(2 * i, 2 * i + 2));
+      for (const checked of [0, 1]) {
+        set({ at: 0, rangeCount: 1, checked });
+        expect(() => mapping.commit()).toThrow(RangeError);
+      }
+    }
+    mapping.setRanges(ranges.subarray(6));
+    for (const rangeCount of [2, 0x80000000, 0xffffffff]) {
+      set({ at: 0, rangeCount, checked: 1 });
+      expect(() => mapping.commit()).toThrow(RangeError);
+    }
+    for (const at of [1, 3, granules, 0xfffffffc]) {
+      set({ at, rangeCount: 1, checked: 1 });
+      expect(() => mapping.commit()).toThrow(RangeError);
+    }
+    expect(bytes.every((byte) => byte === 0x55)).toBe(true);
+    expect([...mapping.counters]).toEqual([0, 0]);
+  });
+});
+
+describe('after unmap', () => {
+  it('every function throws CLOSED, whatever its arguments; unmap does nothing', () => {
+    const names = Object.keys(mapping).filter(
+      (name) => typeof loose[name] === 'function' && name !== 'unmap',
+    );
+    expect(names.length).toBe(15);
+    mapping.unmap();
+    for (const name of names) {
+      for (const values of [[], [0, 0, 0, 0, 0], [new Uint32Array(2), 1], ['none', true, true, 0, 0]]) {
+        const error = caught(() => call(name, ...values));
+        if (error instanceof TypeError) expect(values.length).toBeLessThan(5);
+        else expect(error, name).toMatchObject({ code: 'CLOSED' });
+      }
+    }
+    mapping.unmap();
+    expect(mapping.buffer.byteLength).toBe(0);
+    expect(mapping.control.length).toBe(8);
+  });
+});
