@@ -11,7 +11,7 @@
 
 import { CorruptionError, DeclarationError, ValueError } from '../errors/index.js';
 import { BLOCK_HEADER_BYTES, LAYOUT_ID, type Offset, offsetOf, type Ref } from '../format/index.js';
-import { BINDING, REF, type Runtime, type SlotCodec } from '../instance/index.js';
+import { BINDING, DIRECT, REF, type Runtime, type SlotCodec } from '../instance/index.js';
 import { describeType, type FieldType } from '../layout/index.js';
 import type { Views } from '../memory/index.js';
 
@@ -254,12 +254,14 @@ class StringKeys extends KeyCodec<string> {
   }
 }
 
-/** What lookups read of an object: its place and its pool. */
+/** What lookups read of an object: its direct view, its place and its pool. */
 interface Placed {
+  readonly [DIRECT]?: Placed;
   readonly [REF]?: Ref;
-  readonly [BINDING]?: { readonly runtime?: Runtime };
+  readonly [BINDING]?: { readonly runtime: Runtime };
 }
 
+/** A normalized key is the direct view: looking it up passes the Proxy once. */
 class RefKeys extends KeyCodec<Placed> {
   readonly #runtime: Runtime;
 
@@ -269,10 +271,10 @@ class RefKeys extends KeyCodec<Placed> {
   }
   normalize(value: unknown): Placed | undefined {
     if (typeof value !== 'object' || value === null) return undefined;
-    const placed = value as Placed;
+    const placed = (value as Placed)[DIRECT] ?? (value as Placed);
     if (!placed[REF]) return undefined;
-    const owner = placed[BINDING]?.runtime;
-    return owner === undefined || owner === this.#runtime ? placed : undefined;
+    const binding = placed[BINDING];
+    return binding === undefined || binding.runtime === this.#runtime ? placed : undefined;
   }
   hash(key: Placed): number {
     return mix((key[REF] as number) ^ this.seed);

@@ -4,8 +4,7 @@
  * INV-LIST-6  What changes the length snapshots the header before anything is stored to, new blocks included.
  * INV-LIST-7  What is remembered of a leaf is void after a rollback and after every change of shape.
  *
- * Values are checked by the caller. A codec that runs the program's code while it writes finds the list closed to
- * changes.
+ * Values are checked by the caller. The list is closed to changes while a codec writes: it may run foreign code.
  */
 import { ValueError } from '../errors/index.js';
 import type { Offset, Ref } from '../format/index.js';
@@ -98,12 +97,12 @@ export class ListTree<T> {
     }
   }
 
-  /** Adds one element at the end. */
-  append(value: T): void {
+  /** Adds one element at the end; returns the new length. */
+  append(value: T): number {
     this.#begin();
     try {
       this.#touch();
-      this.#append(value, 1);
+      return this.#append(value, 1);
     } finally {
       this.#changing = false;
     }
@@ -201,10 +200,11 @@ export class ListTree<T> {
   }
 
   #begin(added = 0): void {
-    const { where } = this.#binding;
-    if (this.#changing) throw new ValueError(`${where}: the list was changed by a value being stored in it`);
+    if (this.#changing) {
+      throw new ValueError(`${this.#binding.where}: the list was changed by a value being stored in it`);
+    }
     if (added > 0 && this.length + added > MAX_LENGTH) {
-      throw new ValueError(`${where}: a list has at most ${MAX_LENGTH} elements`);
+      throw new ValueError(`${this.#binding.where}: a list has at most ${MAX_LENGTH} elements`);
     }
     this.#changing = true;
     this.changes++;
@@ -235,7 +235,7 @@ export class ListTree<T> {
     return this.#slots + (index - this.#start) * this.#size;
   }
 
-  #append(value: T, expected: number): void {
+  #append(value: T, expected: number): number {
     const { u32 } = this.#runtime.views;
     const header = this.#owner[REF] * 4;
     const length = u32[header + LENGTH] as number;
@@ -250,6 +250,7 @@ export class ListTree<T> {
     this.#log.append(leaf, at, u32[header + TAIL_CAPACITY] as number);
     this.#codec.write(at as Offset, value);
     u32[header + LENGTH] = length + 1;
+    return length + 1;
   }
 
   /** Makes room for `expected` more elements at the end: a larger leaf, or one more. */

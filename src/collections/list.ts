@@ -78,11 +78,10 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
     const codec: SlotCodec<T> = this.#codec;
     if (values.length === 1) {
       codec.check(values[0]);
-      this[TREE].append(values[0] as T);
-    } else {
-      for (let i = 0; i < values.length; i++) codec.check(values[i]);
-      this[TREE].appendAll(values);
+      return this[TREE].append(values[0] as T);
     }
+    this.#check(values);
+    this[TREE].appendAll(values);
     return this[TREE].length;
   }
 

@@ -35,7 +35,9 @@ const CAPACITY = MAP_ARRAY.capacity.offset / 4;
 const SHAPE = MAP_ARRAY.shape.offset / 4;
 const PEAK = MAP_ARRAY.peak.offset / 4;
 const REFS = MAP_TABLE.refs.offset / 4;
-const TABLE_MASK = (1 << MAP_TABLE_SHIFT) - 1;
+// Local copies: V8 folds constants of a module, imported ones it loads.
+const TABLE_SHIFT = MAP_TABLE_SHIFT;
+const TABLE_MASK = (1 << TABLE_SHIFT) - 1;
 const CHUNK = LAYOUT_ID.mapChunk;
 const TABLE = LAYOUT_ID.mapTable;
 
@@ -86,7 +88,7 @@ export class MapArray {
     while (level > 0) {
       if (u32[block * 4] !== TABLE) throw this.#unexpected(block, TABLE);
       level--;
-      block = u32[block * 4 + REFS + ((chunk >>> (level * MAP_TABLE_SHIFT)) & TABLE_MASK)] as number;
+      block = u32[block * 4 + REFS + ((chunk >>> (level * TABLE_SHIFT)) & TABLE_MASK)] as number;
     }
     if (u32[block * 4] !== CHUNK) throw this.#unexpected(block, CHUNK);
     return block + 4 - (block & 3) + (index & this.#mask) * this.slotGranules;
@@ -102,7 +104,7 @@ export class MapArray {
     const chunk = index >>> this.#shift;
     let block = u32[field] as number;
     if (level > 0) {
-      if (level > 1) block = u32[block * 4 + REFS + (chunk >>> MAP_TABLE_SHIFT)] as number;
+      if (level > 1) block = u32[block * 4 + REFS + (chunk >>> TABLE_SHIFT)] as number;
       block = u32[block * 4 + REFS + (chunk & TABLE_MASK)] as number;
     }
     return block + 4 - (block & 3) + (index & this.#mask) * this.slotGranules;
@@ -142,11 +144,11 @@ export class MapArray {
     u32[field + CAPACITY] = capacity - full;
     if ((u32[field + PEAK] as number) > capacity - full) u32[field + PEAK] = capacity - full;
     let level = (u32[field + SHAPE] as number) & 0xff;
-    while (level > 0 && chunks <= 1 << (MAP_TABLE_SHIFT * (level - 1))) {
+    while (level > 0 && chunks <= 1 << (TABLE_SHIFT * (level - 1))) {
       const table = u32[field] as number;
       u32[field] = u32[table * 4 + REFS] as number;
       level--;
-      u32[field + SHAPE] = level === 0 ? 0 : level | (MAP_TABLE_SHIFT << 8);
+      u32[field + SHAPE] = level === 0 ? 0 : level | (TABLE_SHIFT << 8);
       this.#runtime.heap.free(table as Ref);
     }
   }
@@ -189,11 +191,11 @@ export class MapArray {
       return;
     }
     const chunks = capacity / full;
-    const perRef = 2 ** (MAP_TABLE_SHIFT * (level - 1));
+    const perRef = 2 ** (TABLE_SHIFT * (level - 1));
     if (
       level > MAP_MAX_LEVEL ||
       rootShift < MAP_TABLE_MIN_SHIFT ||
-      rootShift > MAP_TABLE_SHIFT ||
+      rootShift > TABLE_SHIFT ||
       !Number.isInteger(chunks) ||
       chunks <= perRef ||
       chunks > perRef * 2 ** rootShift
@@ -204,10 +206,10 @@ export class MapArray {
     for (let chunk = 0; chunk < chunks; chunk++) {
       let block = root;
       for (let below = level - 1; below >= 0; below--) {
-        const number = chunk >>> (below * MAP_TABLE_SHIFT);
+        const number = chunk >>> (below * TABLE_SHIFT);
         block = u32[block * 4 + REFS + (number & TABLE_MASK)] as number;
         // Each block is validated at the first chunk that leads through it.
-        if ((chunk & ((1 << (below * MAP_TABLE_SHIFT)) - 1)) === 0) {
+        if ((chunk & ((1 << (below * TABLE_SHIFT)) - 1)) === 0) {
           this.#traceBlock(block, below, number, below === 0 ? full : TABLE_MASK + 1, tracer);
         }
       }
@@ -274,10 +276,10 @@ export class MapArray {
     const shape = u32[field + SHAPE] as number;
     const rootShift = shape >>> 8;
     let level = shape & 0xff;
-    if (level === 0 || chunk >>> (MAP_TABLE_SHIFT * (level - 1)) >= 1 << rootShift) {
+    if (level === 0 || chunk >>> (TABLE_SHIFT * (level - 1)) >= 1 << rootShift) {
       const old = u32[field] as number;
       this.#expect(u32, old, level === 0 ? CHUNK : TABLE);
-      if (level > 0 && rootShift < MAP_TABLE_SHIFT) {
+      if (level > 0 && rootShift < TABLE_SHIFT) {
         const table = this.#newTable(level, 0, 2 << rootShift);
         u32.copyWithin(table * 4 + REFS, old * 4 + REFS, old * 4 + REFS + (1 << rootShift));
         u32[field] = table;
@@ -294,9 +296,9 @@ export class MapArray {
     let table = u32[field] as number;
     for (let below = level - 1; below >= 0; below--) {
       this.#expect(u32, table, TABLE);
-      const number = chunk >>> (below * MAP_TABLE_SHIFT);
+      const number = chunk >>> (below * TABLE_SHIFT);
       const word = table * 4 + REFS + (number & TABLE_MASK);
-      if ((chunk & ((1 << (below * MAP_TABLE_SHIFT)) - 1)) === 0) {
+      if ((chunk & ((1 << (below * TABLE_SHIFT)) - 1)) === 0) {
         const block =
           below === 0
             ? this.#newChunk(number, this.#mask + 1)
@@ -315,8 +317,8 @@ export class MapArray {
     let block = u32[field] as number;
     for (let level = top; level > 0; level--) {
       this.#expect(u32, block, TABLE);
-      const child = u32[block * 4 + REFS + ((chunk >>> ((level - 1) * MAP_TABLE_SHIFT)) & TABLE_MASK)];
-      if (level < top && (chunk & ((1 << (level * MAP_TABLE_SHIFT)) - 1)) === 0) heap.free(block as Ref);
+      const child = u32[block * 4 + REFS + ((chunk >>> ((level - 1) * TABLE_SHIFT)) & TABLE_MASK)];
+      if (level < top && (chunk & ((1 << (level * TABLE_SHIFT)) - 1)) === 0) heap.free(block as Ref);
       block = child as number;
     }
     this.#expect(u32, block, CHUNK);

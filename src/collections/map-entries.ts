@@ -28,6 +28,7 @@ const USED = MAP.used.offset / 4;
 const READ = MAP.read.offset / 4;
 const WRITE = MAP.write.offset / 4;
 const NEXT = MAP_ENTRY.next.offset / 4;
+const DELETED = MAP_DELETED;
 const MIN_ENTRIES = 4;
 
 const SCAN_SLOTS = 16;
@@ -70,7 +71,7 @@ export class MapEntries {
     for (let i = index; i < used; i++) {
       if (i >= write && i < read) i = read;
       if (i >= used) break;
-      if (u32[this.array.locate(u32, header, i) * 4 + NEXT] !== MAP_DELETED) return i;
+      if (u32[this.array.locate(u32, header, i) * 4 + NEXT] !== DELETED) return i;
     }
     return -1;
   }
@@ -103,7 +104,7 @@ export class MapEntries {
   /** Marks an entry deleted that is in no bucket any more, and frees what it owns. */
   delete(u32: Uint32Array, header: number, entry: number): void {
     this.#runtime.writer.snapshot((entry / 4) as Ref, 1);
-    u32[entry + NEXT] = MAP_DELETED;
+    u32[entry + NEXT] = DELETED;
     u32[header + COUNT] = (u32[header + COUNT] as number) - 1;
     this.releaseSlots(entry);
   }
@@ -134,7 +135,7 @@ export class MapEntries {
     const end = Math.min(used, read + SCAN_SLOTS);
     for (let moves = 0; read < end && moves < MOVE_ENTRIES; read++) {
       const entry = this.array.locate(u32, header, read) * 4;
-      if (u32[entry + NEXT] === MAP_DELETED) continue;
+      if (u32[entry + NEXT] === DELETED) continue;
       if (write < read) {
         this.#move(u32, header, entry, read, write, index);
         cursors.moved(read, write);

@@ -39,7 +39,8 @@ const OVERFLOW = MAP_BUCKET.overflow.offset / 4;
 const BUCKET_WORDS = MAP_BUCKET_BYTES / 4;
 const BUCKET_GRANULES = MAP_BUCKET_BYTES / GRANULE_BYTES;
 const TAG_WORD = MAP_BUCKET.tags.offset / 4;
-const TAG_MASK = (1 << MAP_TAG_BITS) - 1;
+const TAG_BITS = MAP_TAG_BITS;
+const TAG_MASK = (1 << TAG_BITS) - 1;
 /** A tag in all three places, the lowest bit of each place, the highest bit of each place. */
 const EACH_TAG = 0x00100401;
 const TAG_TOPS = 0x20080200;
@@ -49,14 +50,14 @@ const MAX_LOAD = 6;
 const MIN_LOAD = 2;
 
 function tagOf(hash: number): number {
-  return hash >>> (32 - MAP_TAG_BITS);
+  return hash >>> (32 - TAG_BITS);
 }
 
-/** The bucket of a hash among `count` buckets (INV-MAP-4). */
+/** The bucket of a hash among `count` buckets (INV-MAP-4); without a branch, which would be a coin toss. */
 export function bucketOf(hash: number, count: number): number {
   const power = 0x80000000 >>> Math.clz32(count);
-  const bucket = (hash & (power * 2 - 1)) >>> 0;
-  return bucket < count ? bucket : bucket & (power - 1);
+  const bucket = hash & (power * 2 - 1);
+  return bucket & ~(power & ((count - 1 - bucket) >> 31));
 }
 
 /** The highest bits of the fields that are zero, perhaps of others above ("Bit Twiddling Hacks", haszero). */
@@ -99,7 +100,7 @@ export class MapIndex {
     const used = u32[header + USED] as number;
     const bucket = bucketOf(hash, count);
     const line = this.#buckets.seek(u32, header, bucket) * 4;
-    const tags = Math.imul(hash >>> (32 - MAP_TAG_BITS), EACH_TAG);
+    const tags = Math.imul(tagOf(hash), EACH_TAG);
     // No branch depends on where in the bucket the entry stands: a mispredicted one would wait for the cache miss
     // of this lookup before the next can start (measured: more than twice the time in large maps).
     let candidates =
@@ -222,7 +223,7 @@ export class MapIndex {
         const number = u32[line + place] as number;
         if (number === 0) continue;
         const entry = this.#claim(u32, header, line + place, number, live, bucket);
-        const tag = (u32[line + place - (place % 4) + TAG_WORD] as number) >>> ((place % 4) * MAP_TAG_BITS);
+        const tag = (u32[line + place - (place % 4) + TAG_WORD] as number) >>> ((place % 4) * TAG_BITS);
         if ((tag & TAG_MASK) !== tagOf(u32[entry] as number))
           throw this.#corrupt(line + place, 'tag of the entry');
       }
@@ -320,8 +321,7 @@ export class MapIndex {
     const tags = word - place + TAG_WORD;
     u32[word] = number;
     u32[tags] =
-      ((u32[tags] as number) & ~(TAG_MASK << (place * MAP_TAG_BITS))) |
-      (tagOf(hash) << (place * MAP_TAG_BITS));
+      ((u32[tags] as number) & ~(TAG_MASK << (place * TAG_BITS))) | (tagOf(hash) << (place * TAG_BITS));
   }
 
   #gather(u32: Uint32Array, header: number, line: number): void {

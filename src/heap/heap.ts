@@ -26,7 +26,7 @@ import {
 } from '../format/index.js';
 import type { Views } from '../memory/index.js';
 import { SpanTable } from './span-table.js';
-import type { Writer } from './writer.js';
+import type { TxnContext, TxnParticipant } from './writer.js';
 
 /** Where the heap lies, and how it gets more room. */
 export interface HeapPlace {
@@ -59,11 +59,10 @@ const BITMAP_WORDS = Uint32Array.from(BLOCKS, (count) => Math.ceil(count / 32));
 const CANDIDATES_PER_REFILL = 8;
 const NO_SPAN = -1;
 
-export class Heap {
+export class Heap implements TxnParticipant {
   readonly #u32: Uint32Array;
   readonly #f64: Float64Array;
-  readonly #writer: Writer;
-  readonly #doom: (error: unknown) => void;
+  readonly #txn: TxnContext;
   readonly #heapStart: Ref;
   readonly #table: SpanTable;
   // The span that each class allocates from, the bitmap word it is at, and the free blocks left in that word.
@@ -73,16 +72,17 @@ export class Heap {
   /** Spans of each class that may have free blocks. */
   readonly #candidates: number[][] = SIZE_CLASSES.map(() => []);
   readonly #isCandidate: Set<number> = new Set();
+  /** Whether the running transaction has changed the heap. */
+  #enlisted = false;
   /** Blocks to free when the transaction commits. */
   #freed: Ref[] = [];
 
-  constructor(views: Views, place: HeapPlace, writer: Writer, doom: (error: unknown) => void) {
+  constructor(views: Views, place: HeapPlace, txn: TxnContext) {
     this.#u32 = views.u32;
     this.#f64 = views.f64;
-    this.#writer = writer;
-    this.#doom = doom;
+    this.#txn = txn;
     this.#heapStart = place.heapStart;
-    this.#table = new SpanTable(views, place, writer, (span, kind) => this.#noteSpan(span, kind));
+    this.#table = new SpanTable(views, place, txn, (span, kind) => this.#noteSpan(span, kind));
   }
 
   /**
@@ -101,11 +101,12 @@ export class Heap {
 
   /** The same without zeroing what follows the block header: the caller writes all of it. */
   allocateRaw(bytes: number, layoutId: number, info: number): Ref {
+    if (!this.#enlisted) this.#enlist();
     const ref =
       bytes <= MAX_SMALL_BYTES
         ? this.#allocateSmall(CLASS_OF[(bytes + 15) >>> 4] as number)
         : this.#allocateRun(bytes);
-    this.#writer.fresh(ref, Math.ceil(bytes / GRANULE_BYTES));
+    this.#txn.fresh(ref, Math.ceil(bytes / GRANULE_BYTES));
     this.#u32[ref * 4] = layoutId;
     this.#u32[ref * 4 + 1] = info;
     return ref;
@@ -113,6 +114,7 @@ export class Heap {
 
   /** Frees the block when the transaction commits; until then its bytes stay as they are. */
   free(ref: Ref): void {
+    if (!this.#enlisted) this.#enlist();
     this.#freed.push(ref);
   }
 
@@ -142,12 +144,14 @@ export class Heap {
 
   /** A run of spans for the undo log. */
   allocateLogRun(bytes: number): { ref: Ref; granules: number } {
+    if (!this.#enlisted) this.#enlist();
     const spans = Math.ceil(bytes / SPAN_BYTES);
     const span = this.#table.allocate(spans, SPAN_KIND.log.value);
     return { ref: this.#spanStart(span), granules: spans * SPAN_GRANULES };
   }
 
   freeLogRun(run: { readonly ref: Ref; readonly granules: number }): void {
+    if (!this.#enlisted) this.#enlist();
     this.#table.free(this.#spanOf(run.ref), run.granules / SPAN_GRANULES);
   }
 
@@ -210,6 +214,7 @@ export class Heap {
   }
 
   ended(committed: boolean): void {
+    this.#enlisted = false;
     if (this.#freed.length > 0) this.#freed = [];
     if (!committed) this.#forgetActive();
     this.#table.ended(committed);
@@ -225,6 +230,11 @@ export class Heap {
     this.#table.rolledBack();
   }
 
+  #enlist(): void {
+    this.#enlisted = true;
+    this.#txn.enlist(this);
+  }
+
   // -------------------------------------------------------------------------------- small blocks
 
   #allocateSmall(sizeClass: number): Ref {
@@ -234,7 +244,7 @@ export class Heap {
     const bit = 31 - Math.clz32(mask & -mask);
     const word = this.#word[sizeClass] as number;
     const start = this.#spanStart(span);
-    this.#writer.snapshot(start + (word >> 2), 1);
+    this.#txn.snapshot(start + (word >> 2), 1);
     const at = start * 4 + word;
     this.#u32[at] = (this.#u32[at] as number) | (1 << bit);
     this.#mask[sizeClass] = mask & (mask - 1);
@@ -279,7 +289,7 @@ export class Heap {
       this.#activate(this.#newSpan(sizeClass), sizeClass, 0);
     } catch (error) {
       if (this.#activateAny(sizeClass)) return;
-      this.#doom(error);
+      this.#txn.doom(error);
       throw error;
     }
   }
@@ -317,7 +327,7 @@ export class Heap {
     const span = this.#table.allocate(1, SPAN_KIND.small.value + sizeClass);
     const start = this.#spanStart(span);
     const granules = BITMAP_GRANULES[sizeClass] as number;
-    this.#writer.fresh(start, granules);
+    this.#txn.fresh(start, granules);
     this.#u32.fill(0, start * 4, (start + granules) * 4);
     return span;
   }
@@ -345,7 +355,7 @@ export class Heap {
     try {
       return this.#spanStart(this.#table.allocate(Math.ceil(bytes / SPAN_BYTES), SPAN_KIND.large.value));
     } catch (error) {
-      this.#doom(error);
+      this.#txn.doom(error);
       throw error;
     }
   }
@@ -367,7 +377,7 @@ export class Heap {
     const inSpan = (ref - this.#heapStart) % SPAN_GRANULES;
     const index = (inSpan - (BITMAP_GRANULES[sizeClass] as number)) / (CLASS_GRANULES[sizeClass] as number);
     const word = index >> 5;
-    this.#writer.snapshot(this.#spanStart(span) + (word >> 2), 1);
+    this.#txn.snapshot(this.#spanStart(span) + (word >> 2), 1);
     const at = this.#bitmapWord(span, word);
     const bits = (this.#u32[at] as number) & ~(1 << (index & 31));
     this.#u32[at] = bits;

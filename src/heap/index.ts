@@ -1,2 +1,2 @@
 export { Heap, type HeapPlace, type HeapStats } from './heap.js';
-export type { Writer } from './writer.js';
+export type { TxnContext, TxnParticipant, Writer } from './writer.js';

@@ -16,3 +16,23 @@ export interface Writer {
   /** [ref, ref + granules) was allocated in this transaction: its content is flushed at commit and never logged. */
   fresh(ref: number, granules: number): void;
 }
+
+/** A layer with volatile state that must follow the fate of a transaction in which it took part. */
+export interface TxnParticipant {
+  /** The outermost transaction is about to commit; the participant may still write. May throw. */
+  beforeCommit?(): void;
+  /** The outermost transaction ended: committed, or rolled back. The participant is no longer enlisted. */
+  ended(committed: boolean): void;
+  /** A savepoint starts; what is returned comes back in `rolledBackTo`. */
+  mark(): number;
+  /** Everything since `mark` was undone; the outer transaction goes on. 0 when enlisted after the savepoint. */
+  rolledBackTo(mark: number): void;
+}
+
+/** The running transaction, as the heap and other participants see it. */
+export interface TxnContext extends Writer {
+  /** The transaction, or the savepoint, must not commit: `error` left something half done. */
+  doom(error: unknown): void;
+  /** Makes the participant follow the running transaction; once per transaction. */
+  enlist(participant: TxnParticipant): void;
+}

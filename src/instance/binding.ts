@@ -5,7 +5,7 @@
 import { inspect } from 'node:util';
 import { TxnRequiredError, ValueError } from '../errors/index.js';
 import { BLOCK, GRANULE_BYTES, LAYOUT_ID, type Ref } from '../format/index.js';
-import { type FieldType, isContainerType, type Layout, layoutOf } from '../layout/index.js';
+import { type ClassOf, type FieldType, isContainerType, type Layout, layoutOf } from '../layout/index.js';
 import type { Tracer } from './codec.js';
 import { compileView, type ViewClass } from './compile.js';
 import { createFieldAccess, type FieldAccess } from './field-access.js';
@@ -15,6 +15,7 @@ import { toPlain } from './plain.js';
 import type { PoolRuntime } from './pool-runtime.js';
 import { createShell, guardPrototype, type Shell } from './proxy.js';
 import { preview, refuseValue } from './scalar-codecs.js';
+import { snapshotField } from './snapshot-field.js';
 
 /** Objects up to this size are snapshotted as a whole by their first write in a transaction; larger ones by field. */
 const SNAPSHOT_WHOLE_BYTES = 128;
@@ -30,6 +31,8 @@ export class ClassBinding {
   readonly layout: Layout;
   /** Id in object headers; 0 until the class is registered in the pool. */
   layoutId = 0;
+  /** What constructors of the program run on (construct.ts). */
+  shellClass: ClassOf | null = null;
   #fields: readonly FieldAccess[] | null = null;
   #view: ViewClass | null = null;
   #shell: Shell | null = null;
@@ -145,7 +148,7 @@ export class ClassBinding {
         writer.snapshot(handle[REF], granules);
         handle[STAMP] = txn.stamp;
       } else {
-        snapshotField(this.runtime, handle[REF], field);
+        snapshotField(this.runtime.writer, handle[REF], field.layout);
       }
     };
     const refuse = (field: FieldAccess, value: unknown): never => {
@@ -211,17 +214,4 @@ export class ClassBinding {
     if (type.kind === 'fixedArray') return () => LAYOUT_ID.fixedArray;
     return isContainerType(type) ? () => LAYOUT_ID[type.kind] : null;
   }
-}
-
-/** Snapshots what a field occupies: its own granules, and the one with its presence bit. */
-function snapshotField(runtime: PoolRuntime, ref: Ref, field: FieldAccess): void {
-  const { offset, bytes, presence, type } = field.layout;
-  const inline = type.kind === 'embedded' || type.kind === 'fixedArray' || isContainerType(type);
-  const first = Math.floor(offset / GRANULE_BYTES);
-  // What lies inside at a granule boundary snapshots itself.
-  if (!inline) {
-    const end = Math.ceil((offset + bytes) / GRANULE_BYTES);
-    for (let granule = first; granule < end; granule += 1) runtime.writer.snapshot(ref + granule, 1);
-  }
-  if (presence !== null) runtime.writer.snapshot(ref + Math.floor(presence.offset / GRANULE_BYTES), 1);
 }

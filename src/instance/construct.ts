@@ -6,10 +6,10 @@
  * properties on `this`, are found on the shell afterwards and become the initial values.
  */
 import { DeclarationError, ValueError } from '../errors/index.js';
-import { type ClassMetadata, type ClassOf, metadataOfPrototype } from '../layout/index.js';
+import type { ClassMetadata, ClassOf } from '../layout/index.js';
 import type { ClassBinding } from './binding.js';
 import { DIRECT, type Handle } from './handle.js';
-import { type PoolRuntime, runningRuntime } from './pool-runtime.js';
+import { runningRuntime } from './pool-runtime.js';
 
 /** Own field of a construction shell: the instance, once there is one. */
 const INSTANCE: unique symbol = Symbol('perdure.instance');
@@ -18,33 +18,31 @@ interface Shell {
   [INSTANCE]?: object;
 }
 
-const shellClasses = new WeakMap<PoolRuntime, Map<ClassMetadata, ClassOf>>();
-const allShellClasses = new WeakSet<object>();
+const shellClasses = new WeakSet<object>();
 
 /** What the constructor that `@Persistent` returns does. `newTarget` is `new.target`. */
 export function construct(metadata: ClassMetadata, args: readonly unknown[], newTarget: ClassOf): object {
-  // super(...) of a subclass under construction: run this level's constructor on the same shell.
-  if (allShellClasses.has(newTarget))
-    return Reflect.construct(metadata.original as never, args, newTarget as never);
-  if (metadataOfPrototype(newTarget.prototype as object) !== metadata) {
-    throw new DeclarationError(
-      `class ${newTarget.name} extends ${metadata.name}, which is persistent, but is not itself: decorate it with @Persistent()`,
-      { className: newTarget.name },
-    );
-  }
-  const runtime = runningRuntime(`new ${metadata.name}()`);
-  const binding = runtime.bindingOf(metadata.constructor);
-  const shell = Reflect.construct(
-    metadata.original as never,
-    args,
-    shellClass(runtime, binding) as never,
-  ) as Shell;
+  if (newTarget !== metadata.constructor) return constructBase(metadata, args, newTarget);
+  const binding = runningRuntime(metadata).bindingFor(metadata);
+  binding.shellClass ??= createShellClass(binding);
+  const shell = Reflect.construct(metadata.original as never, args, binding.shellClass as never) as Shell;
   const instance = shell[INSTANCE] ?? binding.create();
   // A reference to the shell that escaped from the constructor goes on forwarding.
   shell[INSTANCE] = instance;
   const keys = Object.keys(shell);
   if (keys.length > 0) takeInitialisers(binding, shell, instance, keys);
   return instance;
+}
+
+/** `super(...)` of a subclass under construction: runs this level's constructor on the same shell. */
+function constructBase(metadata: ClassMetadata, args: readonly unknown[], newTarget: ClassOf): object {
+  if (!shellClasses.has(newTarget)) {
+    throw new DeclarationError(
+      `class ${newTarget.name} extends ${metadata.name}, which is persistent, but is not itself: decorate it with @Persistent()`,
+      { className: newTarget.name },
+    );
+  }
+  return Reflect.construct(metadata.original as never, args, newTarget as never);
 }
 
 function takeInitialisers(
@@ -69,22 +67,7 @@ function takeInitialisers(
   }
 }
 
-/** The class whose `prototype` construction shells of a persistent class have, per pool. */
-function shellClass(runtime: PoolRuntime, binding: ClassBinding): ClassOf {
-  let classes = shellClasses.get(runtime);
-  if (classes === undefined) {
-    classes = new Map();
-    shellClasses.set(runtime, classes);
-  }
-  const { metadata } = binding.layout;
-  let known = classes.get(metadata);
-  if (known === undefined) {
-    known = createShellClass(binding);
-    classes.set(metadata, known);
-  }
-  return known;
-}
-
+/** The class whose `prototype` the construction shells of a persistent class have, in one pool. */
 function createShellClass(binding: ClassBinding): ClassOf {
   const { metadata } = binding.layout;
   const ShellClass = class extends (metadata.original as new (...args: unknown[]) => object) {};
@@ -112,6 +95,6 @@ function createShellClass(binding: ClassBinding): ClassOf {
     },
     [INSTANCE]: { value: undefined, writable: true, configurable: true },
   });
-  allShellClasses.add(ShellClass);
+  shellClasses.add(ShellClass);
   return ShellClass;
 }

@@ -8,6 +8,7 @@ import { type FieldType, isContainerType } from '../layout/index.js';
 import type { Tracer } from './codec.js';
 import type { PoolRuntime } from './pool-runtime.js';
 import { refuseValue } from './scalar-codecs.js';
+import { snapshotField } from './snapshot-field.js';
 
 export interface InlineCodec {
   read(at: Offset): unknown;
@@ -52,8 +53,17 @@ export function embeddedCodec(
       const target = runtime.resolveEmbedded(refAt(at), binding);
       if (target === value) return;
       const source = value as Readonly<Record<string, unknown>>;
-      for (const { layout } of binding.fields) {
-        if (source[layout.name] !== undefined) Reflect.set(target, layout.name, source[layout.name]);
+      const ref = refAt(at);
+      for (const field of binding.fields) {
+        const { name } = field.layout;
+        const given = source[name];
+        if (given !== undefined) {
+          Reflect.set(target, name, given);
+        } else {
+          // What is not given goes back to its initial value.
+          snapshotField(runtime.writer, ref, field.layout);
+          field.clear(ref);
+        }
       }
     },
     clear: (at) => binding.clear(refAt(at)),

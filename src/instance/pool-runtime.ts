@@ -10,7 +10,7 @@ import {
   TxnRequiredError,
 } from '../errors/index.js';
 import { GRANULE_BYTES, offsetOf, type Ref } from '../format/index.js';
-import type { Heap, Writer } from '../heap/index.js';
+import type { Heap, TxnParticipant, Writer } from '../heap/index.js';
 import {
   type ClassMetadata,
   type ClassOf,
@@ -21,7 +21,7 @@ import {
   metadataOf,
 } from '../layout/index.js';
 import type { Views } from '../memory/index.js';
-import { runningTransaction, type Transactions } from '../txn/index.js';
+import { GrowingWords, runningTransaction, type Transactions } from '../txn/index.js';
 import { ClassBinding } from './binding.js';
 import type { SlotCodec } from './codec.js';
 import type { Container, ContainerBinding, ContainerOps } from './container.js';
@@ -57,7 +57,15 @@ export class PoolRuntime implements Runtime {
   readonly #byName = new Map<string, ClassBinding>();
   readonly #byId: (ClassBinding | undefined)[] = [];
   /** (ref, bytes) of what was created in the running transaction and may have handles. */
-  readonly #created: number[] = [];
+  readonly #created = new GrowingWords(64);
+  readonly #participant: TxnParticipant = {
+    mark: () => this.#created.length,
+    rolledBackTo: (mark) => this.#forgetCreated(mark),
+    ended: (committed) => {
+      if (committed) this.#created.length = 0;
+      else this.#forgetCreated(0);
+    },
+  };
 
   constructor(parts: {
     readonly path: string;
@@ -77,15 +85,6 @@ export class PoolRuntime implements Runtime {
     this.writer = this.txn;
     this.heap = parts.createHeap(this);
     this.strings = new StringStore(parts.views, this.heap);
-    this.txn.join(this.heap);
-    this.txn.join({
-      mark: () => this.#created.length,
-      rolledBackTo: (mark) => this.#forgetCreated(mark),
-      ended: (committed) => {
-        if (committed) this.#created.length = 0;
-        else this.#forgetCreated(0);
-      },
-    });
   }
 
   /** Throws once the pool is closed: so whoever reads it for each operation never touches a detached view. */
@@ -98,8 +97,11 @@ export class PoolRuntime implements Runtime {
   /** The binding of a decorated class. @throws DeclarationError, SchemaError */
   bindingOf(target: ClassOf): ClassBinding {
     const metadata = metadataOf(target);
-    const known = metadata && this.#bindings.get(metadata);
-    return known ?? this.#bind(layoutOf(target));
+    return metadata === undefined ? this.#bind(layoutOf(target)) : this.bindingFor(metadata);
+  }
+
+  bindingFor(metadata: ClassMetadata): ClassBinding {
+    return this.#bindings.get(metadata) ?? this.#bind(layoutOf(metadata.constructor));
   }
 
   #bind(layout: Layout): ClassBinding {
@@ -229,7 +231,8 @@ export class PoolRuntime implements Runtime {
 
   /** A block was created in the running transaction: if that rolls back, its handles die. */
   noteCreated(ref: Ref, bytes: number): void {
-    this.#created.push(ref, bytes);
+    if (this.#created.length === 0) this.txn.enlist(this.#participant);
+    this.#created.pushPair(ref, bytes);
   }
 
   /** What was at `ref` is gone: a handle of it throws from now on. */
@@ -249,8 +252,8 @@ export class PoolRuntime implements Runtime {
 
   #forgetCreated(from: number): void {
     for (let i = from; i < this.#created.length; i += 2) {
-      const ref = this.#created[i] as Ref;
-      const granules = (this.#created[i + 1] as number) / GRANULE_BYTES;
+      const ref = this.#created.words[i] as Ref;
+      const granules = (this.#created.words[i + 1] as number) / GRANULE_BYTES;
       for (let granule = 0; granule < granules; granule += 1)
         this.forget((ref + granule) as Ref, 'this object');
     }
@@ -280,9 +283,9 @@ export class PoolRuntime implements Runtime {
   }
 }
 
-/** The runtime of the pool whose transaction runs now. @throws TxnRequiredError */
-export function runningRuntime(what: string): PoolRuntime {
+/** The runtime of the pool whose transaction runs now, in which an object is to be created. @throws TxnRequiredError */
+export function runningRuntime(metadata: ClassMetadata): PoolRuntime {
   const owner = runningTransaction()?.owner;
-  if (!(owner instanceof PoolRuntime)) throw new TxnRequiredError(what);
+  if (!(owner instanceof PoolRuntime)) throw new TxnRequiredError(`new ${metadata.name}()`);
   return owner;
 }

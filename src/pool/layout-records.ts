@@ -14,6 +14,7 @@ import {
   REGION,
   type Ref,
 } from '../format/index.js';
+import type { TxnParticipant } from '../heap/index.js';
 import type { LayoutRegistry, PoolRuntime } from '../instance/index.js';
 import { type ClassOf, classesNamed, type Layout, layoutOf } from '../layout/index.js';
 
@@ -34,6 +35,14 @@ export class LayoutRecords implements LayoutRegistry {
   readonly #idByName = new Map<string, number>();
   /** Records that no rollback takes back. */
   #committed = 0;
+  readonly #participant: TxnParticipant = {
+    mark: () => this.#records.length,
+    rolledBackTo: (mark) => this.#forget(Math.max(mark, this.#committed)),
+    ended: (committed) => {
+      if (committed) this.#committed = this.#records.length;
+      else this.#forget(this.#committed);
+    },
+  };
 
   /** @param runtime the pool's runtime, which does not exist yet when its registry is made */
   constructor(runtime: () => PoolRuntime) {
@@ -64,14 +73,6 @@ export class LayoutRecords implements LayoutRegistry {
     }
     if (ref !== 0 || this.#idByName.size !== count)
       throw this.#corrupt(`more than ${count} layout records`, offsetOf(ref));
-    this.#runtime().txn.join({
-      mark: () => this.#records.length,
-      rolledBackTo: (mark) => this.#forget(mark),
-      ended: (committed) => {
-        if (committed) this.#committed = this.#records.length;
-        else this.#forget(this.#committed);
-      },
-    });
     this.#committed = count;
   }
 
@@ -101,6 +102,7 @@ export class LayoutRecords implements LayoutRegistry {
     set(LAYOUT_RECORD.fingerprintHigh, layout.fingerprint[1]);
     set(LAYOUT_RECORD.descriptor, strings.create(layout.descriptor));
     set(LAYOUT_RECORD.name, strings.create(layout.name));
+    if (this.#records.length === this.#committed) this.#runtime().txn.enlist(this.#participant);
     writer.snapshot(REGION.anchors.offset / GRANULE_BYTES, 1);
     u32[ANCHOR_WORDS + ANCHORS.layouts.offset / 4] = ref;
     u32[ANCHOR_WORDS + ANCHORS.layoutCount.offset / 4] = this.#records.length + 1;

@@ -171,7 +171,6 @@ function assemble(parts: {
           growTo: (count) => space.growTo(count),
         },
         txn,
-        (error) => txn.doom(error),
       ),
   });
   records.load();

@@ -11,21 +11,9 @@
  * It may not know what the bytes mean; heap and instances take part through `TxnParticipant`.
  */
 import { AsyncTxnError, PerdureError, PoisonedError, TxnRequiredError } from '../errors/index.js';
-import type { Writer } from '../heap/index.js';
+import type { TxnContext, TxnParticipant } from '../heap/index.js';
 import type { LogMark } from './txn-log.js';
 import type { UndoLog } from './undo-log.js';
-
-/** A layer with volatile state that must follow the fate of a transaction. */
-export interface TxnParticipant {
-  /** The outermost transaction is about to commit; the participant may still write. May throw. */
-  beforeCommit?(): void;
-  /** The outermost transaction ended: `committed`, or rolled back. */
-  ended?(committed: boolean): void;
-  /** A savepoint starts; what the participant returns comes back in `rolledBackTo`. */
-  mark?(): number;
-  /** Everything since `mark` was undone; the outer transaction goes on. */
-  rolledBackTo?(mark: number): void;
-}
 
 /** The stamp while no transaction runs. */
 export const IDLE_STAMP = -1;
@@ -43,13 +31,15 @@ interface Savepoint {
 type Hook = () => void;
 
 /** The transactions of one pool. `Owner` is whoever wants to be found from the running transaction. */
-export class Transactions<Owner> implements Writer {
+export class Transactions<Owner> implements TxnContext {
   /** See `TxnStamp` in instance/: compared by every setter. */
   stamp = IDLE_STAMP;
   rollbacks = 0;
   readonly owner: Owner;
   readonly #log: UndoLog;
+  /** Who takes part in the running transaction: the first `#countParticipants`. The array is kept, not emptied. */
   readonly #participants: TxnParticipant[] = [];
+  #countParticipants = 0;
   readonly #resetStamps: () => void;
   readonly #onCommit: Hook[] = [];
   readonly #onRollback: Hook[] = [];
@@ -70,9 +60,9 @@ export class Transactions<Owner> implements Writer {
     this.#resetStamps = resetStamps;
   }
 
-  /** Adds a layer that follows transactions; in the order of calls. */
-  join(participant: TxnParticipant): void {
-    this.#participants.push(participant);
+  enlist(participant: TxnParticipant): void {
+    this.#participants[this.#countParticipants] = participant;
+    this.#countParticipants += 1;
   }
 
   get active(): boolean {
@@ -157,7 +147,8 @@ export class Transactions<Owner> implements Writer {
 
   /** What may still fail without harm: participants' last writes, and room in the log. */
   #prepareCommit(): void {
-    for (const participant of this.#participants) participant.beforeCommit?.();
+    // By index: a participant's last writes may enlist another.
+    for (let i = 0; i < this.#countParticipants; i += 1) this.#participants[i]?.beforeCommit?.();
   }
 
   #commit(): void {
@@ -197,7 +188,9 @@ export class Transactions<Owner> implements Writer {
     this.stamp = IDLE_STAMP;
     this.#doomed = null;
     if (!committed) this.rollbacks += 1;
-    for (const participant of this.#participants) participant.ended?.(committed);
+    const count = this.#countParticipants;
+    this.#countParticipants = 0;
+    for (let i = 0; i < count; i += 1) this.#participants[i]?.ended(committed);
   }
 
   #runSavepoint<T>(body: () => T): T {
@@ -226,7 +219,7 @@ export class Transactions<Owner> implements Writer {
     const savepoint: Savepoint = {
       log: this.#log.mark(),
       stamp: this.stamp,
-      marks: this.#participants.map((participant) => participant.mark?.() ?? 0),
+      marks: this.#participants.slice(0, this.#countParticipants).map((participant) => participant.mark()),
       onCommit: this.#onCommit.length,
       onRollback: this.#onRollback.length,
     };
@@ -247,9 +240,9 @@ export class Transactions<Owner> implements Writer {
     this.stamp = savepoint.stamp;
     this.rollbacks += 1;
     this.#doomed = null;
-    this.#participants.forEach((participant, i) => {
-      participant.rolledBackTo?.(savepoint.marks[i] as number);
-    });
+    for (let i = 0; i < this.#countParticipants; i += 1) {
+      this.#participants[i]?.rolledBackTo(savepoint.marks[i] ?? 0);
+    }
     this.#onCommit.length = savepoint.onCommit;
     const hooks = this.#onRollback.splice(savepoint.onRollback);
     for (const hook of hooks) hook();

@@ -68,6 +68,8 @@ export class UndoLog implements TxnLog {
   readonly #portable: PortableRecordWriter;
   readonly #control: Uint32Array;
   readonly #seed: number;
+  /** The medium keeps stores in program order and needs no flush: data precedes its commit record as it is. */
+  readonly #ordered: boolean;
   readonly #segments: LogSegment[];
   readonly #source: SegmentSource;
   /** Refs of the snapshot records of the open transaction, in order. */
@@ -98,6 +100,7 @@ export class UndoLog implements TxnLog {
     this.#writer = memory.recordWriter ?? this.#portable;
     this.#control = this.#writer.control;
     this.#seed = seed;
+    this.#ordered = memory.info.flushInstruction === 'none';
     this.#segments = [...segments];
     this.#source = source;
     this.#writer.setRanges(this.#ranges.words);
@@ -164,10 +167,10 @@ export class UndoLog implements TxnLog {
 
   commit(): void {
     if (this.#records.length === 0) return;
-    const count = this.#ranges.length / 2;
-    const checked = count <= MAX_COMMIT_RANGES;
+    const count = this.#ordered ? 0 : this.#ranges.length / 2;
+    const checked = !this.#ordered && count <= MAX_COMMIT_RANGES;
     this.#makeRoom(RECORD_HEADER_GRANULES + 1 + (checked ? Math.ceil(count / 2) : 0));
-    if (!checked) {
+    if (!checked && !this.#ordered) {
       // [COMMIT 0] Too many ranges to list in the record: the data gets a fence of its own.
       this.#memory.flushRanges(this.#ranges.words, count, STEP.dataFlush);
       this.#memory.fence(STEP.dataFence);

@@ -1,0 +1,71 @@
+/**
+ * Runs named cases beside their plain-JavaScript baselines, in alternating rounds, so that the drift of a shared
+ * machine hits both. Prints ns per operation (medians) and their ratio.
+ */
+
+/** One side of a case: does `n` operations and returns a number that depends on all of them. */
+export type Work = (n: number) => number;
+
+export interface BenchCase {
+  /** `layer/operation/size`. */
+  readonly name: string;
+  /** Operations per round at full size. */
+  readonly operations: number;
+  /** Made when the case's turn comes. */
+  prepare(): { readonly run: Work; readonly baseline: Work; close?(): void };
+}
+
+export interface BenchResult {
+  readonly case: string;
+  readonly ns: number;
+  readonly baselineNs: number;
+  readonly ratio: number;
+}
+
+export interface BenchOptions {
+  /** Alternating rounds per case. */
+  readonly rounds: number;
+  /** Fraction of the full number of operations. */
+  readonly scale: number;
+}
+
+/** Keeps results alive, and shows that both sides did the work. */
+let sink = 0;
+
+export function runCase(benchCase: BenchCase, options: BenchOptions): BenchResult {
+  const operations = Math.max(1, Math.round(benchCase.operations * options.scale));
+  const { run, baseline, close } = benchCase.prepare();
+  const times: number[] = [];
+  const baselineTimes: number[] = [];
+  try {
+    // Warm up both, so that neither is measured while it is being optimised.
+    for (let i = 0; i < 3; i += 1) {
+      sink += run(operations) + baseline(operations);
+    }
+    for (let round = 0; round < options.rounds; round += 1) {
+      times.push(time(run, operations));
+      baselineTimes.push(time(baseline, operations));
+    }
+  } finally {
+    close?.();
+  }
+  const ns = median(times);
+  const baselineNs = median(baselineTimes);
+  return { case: benchCase.name, ns, baselineNs, ratio: ns / baselineNs };
+}
+
+/** The sum of all results: printed, so that no run can be optimised away. */
+export function resultHash(): number {
+  return sink;
+}
+
+function time(work: Work, operations: number): number {
+  const start = process.hrtime.bigint();
+  sink += work(operations);
+  return Number(process.hrtime.bigint() - start) / operations;
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[sorted.length >> 1] as number;
+}

@@ -1,0 +1,37 @@
+/** Temporary pools for benches: on a memory file system where there is one, removed when they are closed. */
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ClassOf, Pool, type PoolOptions } from 'perdure';
+
+export interface BenchPool {
+  readonly pool: Pool;
+  readonly path: string;
+  close(): void;
+}
+
+const MEMORY_FILE_SYSTEM = '/dev/shm';
+
+/** `flush: false` leaves flush instructions and fences out: what a transaction costs without them. */
+export function openBenchPool(
+  root: ClassOf,
+  options: { readonly flush: boolean; readonly maxSize?: number },
+): BenchPool {
+  const parent = existsSync(MEMORY_FILE_SYSTEM) ? MEMORY_FILE_SYSTEM : tmpdir();
+  const folder = mkdtempSync(join(parent, 'perdure-bench-'));
+  const path = join(folder, 'bench.pool');
+  const poolOptions: PoolOptions = {
+    root,
+    emulate: { flush: options.flush },
+    maxSize: options.maxSize ?? 2 ** 31,
+  };
+  const pool = Pool.open(path, poolOptions);
+  return {
+    pool,
+    path,
+    close() {
+      pool.close();
+      rmSync(folder, { recursive: true });
+    },
+  };
+}
