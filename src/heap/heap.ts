@@ -25,19 +25,9 @@ import {
   spanBitmapBytes,
 } from '../format/index.js';
 import type { Views } from '../memory/index.js';
+import type { HeapPlace } from './place.js';
 import { SpanTable } from './span-table.js';
 import type { TxnContext, TxnParticipant } from './writer.js';
-
-/** Where the heap lies, and how it gets more room. */
-export interface HeapPlace {
-  /** First granule of the span table, first granule of span 0. */
-  readonly tableStart: Ref;
-  readonly heapStart: Ref;
-  /** Spans that the file holds now. */
-  spanCount(): number;
-  /** Makes the file hold at least `count` spans. @throws PoolFullError */
-  growTo(count: number): void;
-}
 
 /** Counts for `pool.stats()`, by walking the span table. */
 export interface HeapStats {

@@ -1,2 +1,3 @@
-export { Heap, type HeapPlace, type HeapStats } from './heap.js';
+export { Heap, type HeapStats } from './heap.js';
+export type { HeapPlace } from './place.js';
 export type { TxnContext, TxnParticipant, Writer } from './writer.js';

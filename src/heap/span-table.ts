@@ -17,7 +17,7 @@ import {
   SPAN_PARAM_SHIFT,
 } from '../format/index.js';
 import type { Views } from '../memory/index.js';
-import type { HeapPlace } from './heap.js';
+import type { HeapPlace } from './place.js';
 import type { Writer } from './writer.js';
 
 const ENTRIES_PER_GRANULE = GRANULE_BYTES / SPAN_ENTRY_BYTES;

@@ -3,8 +3,6 @@
  * decided in layout.ts, how it is read and written in instance/.
  */
 
-import { classNameOf } from './class-metadata.js';
-
 /** A class constructor; abstract ones included. */
 // biome-ignore lint/suspicious/noExplicitAny: `any[]` is the only parameter list that every constructor fits
 export type ClassOf<T = object> = abstract new (...args: any[]) => T;
@@ -112,28 +110,4 @@ export type ContainerKind = ContainerType['kind'];
 
 export function isContainerType(type: FieldType): type is ContainerType {
   return type.kind === 'list' || type.kind === 'queue' || type.kind === 'map';
-}
-
-/** A short name for messages and descriptors: `i32`, `list<Entry>`, `map<string, i32?>`. */
-export function describeType(type: FieldType): string {
-  const mark = type.nullable && type.kind !== 'ref' ? '?' : '';
-  switch (type.kind) {
-    case 'enum':
-      return `enum(${type.values.map((value) => JSON.stringify(value)).join('|')})${mark}`;
-    case 'typedArray':
-      return type.array + mark;
-    case 'ref':
-      return classNameOf(type.target());
-    case 'embedded':
-      return `embedded<${classNameOf(type.target())}>${mark}`;
-    case 'fixedArray':
-      return `${describeType(type.element)}[${type.length}]${mark}`;
-    case 'list':
-    case 'queue':
-      return `${type.kind}<${describeType(type.element)}>${mark}`;
-    case 'map':
-      return `map<${describeType(type.key)}, ${describeType(type.value)}>${mark}`;
-    default:
-      return type.kind + mark;
-  }
 }

@@ -11,7 +11,8 @@ import { createHash } from 'node:crypto';
 import { DeclarationError } from '../errors/index.js';
 import { BLOCK_HEADER_BYTES, CONTAINER_BYTES, GRANULE_BYTES } from '../format/index.js';
 import { type ClassMetadata, declaredFields, metadataOf, metadataOfPrototype } from './class-metadata.js';
-import { type ClassOf, describeType, type FieldType } from './field-type.js';
+import { describeType } from './describe-type.js';
+import type { ClassOf, FieldType } from './field-type.js';
 import { slotBytes } from './slot.js';
 
 /** A field, placed. */

@@ -8,7 +8,7 @@
  *
  * It knows the backend interface and its callbacks only, nothing of pools. Workload and `verify` are synchronous.
  */
-import type { MemoryBackend, Step } from '../memory/memory.js';
+import type { MemoryBackend, Step } from '../memory/index.js';
 import { crashImages } from './crash-images.js';
 import {
   type CrashPosition,

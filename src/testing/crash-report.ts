@@ -2,7 +2,7 @@
  * What an exploration found, and how a violation is told: with everything that is needed to see it again.
  */
 import { AssertionError } from 'node:assert';
-import { STEP, type Step } from '../memory/memory.js';
+import { STEP, type Step } from '../memory/index.js';
 import type { CrashImage, DirtyUnit } from './dirty-unit.js';
 
 /** At what kind of instant a crash was tried: before a fence or a growth took effect, after a publish, at the end. */

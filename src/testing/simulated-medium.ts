@@ -11,7 +11,7 @@
  * them (`crash-explorer.ts`). The idea is that of Yat (Lantz et al., USENIX ATC 2014).
  */
 import { PoolFullError, PoolOpenError } from '../errors/index.js';
-import type { Memory, MemoryBackend, MemoryOpenOptions, Step } from '../memory/memory.js';
+import type { Memory, MemoryBackend, MemoryOpenOptions, Step } from '../memory/index.js';
 import { type CrashImage, type DirtyUnit, UNIT_BYTES } from './dirty-unit.js';
 import { DurableImage, mix, pathSeed } from './durable-image.js';
 import { type Fault, Faults, type InjectedFault } from './faults.js';

@@ -7,7 +7,7 @@
  */
 import { PoolClosedError, PoolFullError, PoolOpenError } from '../errors/index.js';
 import { GRANULE_BYTES, LINE_BYTES, type Offset } from '../format/index.js';
-import type { Memory, MemoryInfo, PersistCounters, Step } from '../memory/memory.js';
+import type { Memory, MemoryInfo, PersistCounters, Step } from '../memory/index.js';
 import type { Faults } from './faults.js';
 import type { SimulatedFile } from './simulated-file.js';
 
