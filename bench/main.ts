@@ -8,7 +8,7 @@
 import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { collectionCases } from './cases/collections.js';
-import { fieldCases } from './cases/fields.js';
+import { closeFieldPool, fieldCases } from './cases/fields.js';
 import { openCases } from './cases/open.js';
 import { txnCases } from './cases/txns.js';
 import { resultHash, runCase } from './harness.js';
@@ -29,7 +29,7 @@ const options = values.smoke ? { rounds: 1, scale: 0.001 } : { rounds: Number(va
 
 if (!values.json) {
   console.log(
-    `Node ${process.version}, ${cpus()[0]?.model ?? 'unknown processor'}, ${options.rounds} rounds, medians`,
+    `Node ${process.version}, ${cpus()[0]?.model ?? 'unknown processor'}, ${options.rounds} rounds, best round`,
   );
   console.log(`${'case'.padEnd(36)}${'ns/op'.padStart(14)}${'baseline'.padStart(14)}${'ratio'.padStart(10)}`);
 }
@@ -43,4 +43,5 @@ for (const benchCase of cases) {
     console.log(result.case.padEnd(36) + cells.join(''));
   }
 }
+closeFieldPool();
 if (!values.json) console.log(`result hash ${resultHash()}`);
