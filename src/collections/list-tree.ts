@@ -8,7 +8,14 @@
  */
 import { ValueError } from '../errors/index.js';
 import type { Offset, Ref } from '../format/index.js';
-import { type ContainerBinding, type Handle, REF, type Runtime, type SlotCodec } from '../instance/index.js';
+import {
+  Container,
+  type ContainerBinding,
+  type Handle,
+  REF,
+  type Runtime,
+  type SlotCodec,
+} from '../instance/index.js';
 import { LeafLog } from './list-log.js';
 import { repair } from './list-repair.js';
 import {
@@ -87,8 +94,13 @@ export class ListTree<T> {
         this.#log.slots(this.#leaf, at, count * this.#size);
         for (let i = 0; i < count; i++) {
           const slot = (at + i * this.#size) as Offset;
-          if (codec.owns) codec.release(slot);
-          codec.write(slot, values[done + i] as T);
+          const value = values[done + i] as T;
+          if (codec.owns) {
+            // A container that is stored where it already is stays: its handle must not go stale.
+            if (value instanceof Container && codec.read(slot) === value) continue;
+            codec.release(slot);
+          }
+          codec.write(slot, value);
         }
         done += count;
       }

@@ -11,6 +11,7 @@ import {
   Container,
   type ContainerBinding,
   type ContainerOps,
+  detach,
   type SlotCodec,
 } from '../instance/index.js';
 import type { ContainerType, ListType } from '../layout/index.js';
@@ -89,15 +90,15 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   pop(): T | undefined {
     const last = this.length - 1;
     if (last < 0) return undefined;
-    const value = this[TREE].get(last);
+    const value = detach(this[TREE].get(last)) as T;
     this[TREE].remove(last, 1);
     return value;
   }
 
-  /** Removes and returns the first element. For queues, PersistentQueue is faster. */
+  /** Removes and returns the first element (a container as a plain copy). For queues, PersistentQueue is faster. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;
-    const value = this[TREE].get(0);
+    const value = detach(this[TREE].get(0)) as T;
     this[TREE].remove(0, 1);
     return value;
   }
@@ -130,7 +131,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
     else if (args.length > 1)
       removedCount = Math.min(Math.max(Math.trunc(args[1] as number) || 0, 0), length - start);
     this.#check(values);
-    const removed = this.slice(start, start + removedCount);
+    const removed = this.slice(start, start + removedCount).map(detach) as T[];
     const replaced = Math.min(removedCount, values.length);
     const tree = this[TREE];
     tree.overwrite(start, values.slice(0, replaced));

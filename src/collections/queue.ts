@@ -24,6 +24,7 @@ import {
   Container,
   type ContainerBinding,
   type ContainerOps,
+  detach,
   REF,
   type SlotCodec,
 } from '../instance/index.js';
@@ -95,7 +96,7 @@ export class PersistentQueue<T = unknown> extends Container<QueueCodecs> impleme
     }
     const codec = codecs.element as SlotCodec<T>;
     const at = (chunk * 16 + SLOTS + slot * codec.sizeBytes) as Offset;
-    const value = codec.read(at);
+    const value = codec.owns ? (detach(codec.read(at)) as T) : codec.read(at);
     if (codec.owns) codec.release(at);
     this.#dequeued++;
     u32[header + LENGTH] = length - 1;

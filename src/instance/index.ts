@@ -5,7 +5,7 @@ export * from './container.js';
 export { FixedArray } from './fixed-array.js';
 export * from './handle.js';
 export { type IndexedAccess, indexedPrototype } from './indexed-prototype.js';
-export { bindingOfInstance, fromPlain, toPlain } from './plain.js';
+export { bindingOfInstance, detach, fromPlain, toPlain } from './plain.js';
 export { type LayoutRegistry, PoolRuntime, runningRuntime } from './pool-runtime.js';
 export * from './runtime.js';
 export { preview, refuseValue } from './scalar-codecs.js';

@@ -59,6 +59,14 @@ export function toPlain(value: unknown): unknown {
 }
 
 /**
+ * What a container hands out for an element that it removes: a container among them goes with its slot, so the
+ * program gets a plain copy of it.
+ */
+export function detach(value: unknown): unknown {
+  return value instanceof Container ? toPlain(value) : value;
+}
+
+/**
  * Creates an object of the bound class from plain data. Plain objects in reference fields, and in lists, queues
  * and maps of references, become objects of the declared classes; sharing and cycles among them are kept.
  * @throws ValueError for an unknown field or a value that does not fit

@@ -112,6 +112,14 @@ describe('a list read like an array', () => {
     txn(() => list.push(1, 2, 3, 4, 5));
     expect(txn(() => run(list))).toEqual(run([1, 2, 3, 4, 5]));
     expect(list.map((value) => value)).toEqual([2, 3, 4, 5, 10]);
+    const visited: number[] = [];
+    txn(() =>
+      list.forEach((value) => {
+        visited.push(value);
+        list.pop();
+      }),
+    );
+    expect(visited).toEqual([2, 3, 4]);
   });
 });
 
