@@ -9,7 +9,7 @@
  * INV-HEAP-2  Blocks freed in a transaction keep their bytes, and are not given out again, until it has committed.
  * INV-HEAP-3  Bytes of free blocks and free spans mean nothing: whoever allocates them writes them anew.
  */
-import { CorruptionError } from '../errors/index.js';
+import { CorruptionError, PoolFullError } from '../errors/index.js';
 import {
   blocksPerSpan,
   GRANULE_BYTES,
@@ -278,7 +278,7 @@ export class Heap implements TxnParticipant {
     try {
       this.#activate(this.#newSpan(sizeClass), sizeClass, 0);
     } catch (error) {
-      if (this.#activateAny(sizeClass)) return;
+      if (error instanceof PoolFullError && this.#activateAny(sizeClass)) return;
       this.#txn.doom(error);
       throw error;
     }

@@ -34,6 +34,8 @@ export class SpanTable {
   /** No span below is free. */
   #freeHint = 0;
   #freeHintAtBegin = 0;
+  /** Spans that the open transaction has freed. */
+  readonly #freedNow = new Set<number>();
   /** Spans below were told to `found` (or were allocated since the pool was opened). */
   #scanned = 0;
 
@@ -73,7 +75,8 @@ export class SpanTable {
   free(first: number, spans: number): void {
     this.#snapshot(first, spans);
     this.#u32.fill(SPAN_KIND.free.value, this.#start + first, this.#start + first + spans);
-    this.#freeHint = Math.min(this.#freeHint, first);
+    // INV-HEAP-2: until the commit nobody gets them, the log included. Then the hint is lowered.
+    for (let span = first; span < first + spans; span += 1) this.#freedNow.add(span);
   }
 
   /** Tells of the next batch of spans of small blocks; false when all are known. */
@@ -100,6 +103,10 @@ export class SpanTable {
   }
 
   ended(committed: boolean): void {
+    if (this.#freedNow.size > 0) {
+      if (committed) for (const span of this.#freedNow) this.#freeHint = Math.min(this.#freeHint, span);
+      this.#freedNow.clear();
+    }
     if (!committed) this.rolledBack();
     this.#freeHintAtBegin = this.#freeHint;
   }
@@ -144,7 +151,7 @@ export class SpanTable {
     let length = 0;
     for (let span = this.#freeHint; span < count; span += 1) {
       const entry = u32[start + span] as number;
-      if (entry !== SPAN_KIND.free.value) {
+      if (entry !== SPAN_KIND.free.value || (this.#freedNow.size > 0 && this.#freedNow.has(span))) {
         length = 0;
         continue;
       }
@@ -157,7 +164,13 @@ export class SpanTable {
   /** Where the free spans at the end of the file begin. */
   #freeTail(): number {
     let span = this.spanCount;
-    while (span > 0 && this.entry(span - 1) === SPAN_KIND.free.value) span -= 1;
+    while (
+      span > 0 &&
+      this.entry(span - 1) === SPAN_KIND.free.value &&
+      !(this.#freedNow.size > 0 && this.#freedNow.has(span - 1))
+    ) {
+      span -= 1;
+    }
     return span;
   }
 

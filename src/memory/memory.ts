@@ -17,8 +17,6 @@ export type Domain = 'cpu-cache' | 'memory' | 'emulated' | 'block';
  * out, so that a test can show that it is needed.
  */
 export const STEP = {
-  formatFlush: 1,
-  formatFence: 2,
   headerFlush: 3,
   headerFence: 4,
   recordFlush: 5,

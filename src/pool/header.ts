@@ -1,21 +1,19 @@
 /**
  * The pool header: two copies, each written and made durable before the other, so that one is always whole.
  *
- * INV-HDR-1  At any instant at least one copy is valid; between writes both hold the same.
+ * INV-HDR-1  At any instant at least one copy is valid and durable; between writes both are, and hold the same.
+ *            `settleHeader` makes this true of a file that another process left, before anything is written.
  * INV-HDR-2  The copy of the highest generation that is valid counts; a newer one is only ever valid when whole.
  *
  * Nothing in it is used before it is validated.
  */
 import { CorruptionError, PoolOpenError } from '../errors/index.js';
 import {
-  ANCHORS,
   crc32c,
   FORMAT_VERSION,
-  GRANULE_BYTES,
   HEADER,
   HEADER_BYTES,
   HEADER_CHECKSUM_START,
-  LAYOUT_ID,
   MAGIC_HIGH,
   MAGIC_LOW,
   MAX_POOL_BYTES,
@@ -26,7 +24,7 @@ import {
   SPAN_BYTES,
   SPAN_ENTRY_BYTES,
 } from '../format/index.js';
-import { type Memory, STEP, type Step, type Views } from '../memory/index.js';
+import { type Memory, STEP, type Views } from '../memory/index.js';
 
 /** What the header says. Sizes and offsets in bytes. */
 export interface Header {
@@ -73,19 +71,27 @@ export function logSeed(header: Header): number {
 }
 
 /**
- * Writes a new pool: anchors, log head, header. The regions are zero.
- *   [FORMAT 1] everything but the header, durable
- *   [FORMAT 2] the header, durable
- *   [FORMAT 3] by the caller: `memory.publish()`, ATOMIC
+ * Makes INV-HDR-1 hold in a file that was just opened. A crash may have left the other copy torn or old; after the
+ * death of a process alone, even the copy that counts may be in the caches only.
+ * @param header what `readHeader` returned
  */
-export function format(memory: Memory, views: Views, header: Header): Header {
-  const anchors = REGION.anchors.offset;
-  const map = (anchors + ANCHORS.namedRoots.offset) / 4;
-  views.u32[map] = LAYOUT_ID.map;
-  views.u32[map + 1] = ANCHORS.namedRoots.offset / GRANULE_BYTES;
-  memory.flush(anchors as Offset, PAGE_BYTES, STEP.formatFlush);
-  memory.fence(STEP.formatFence);
-  return writeHeader(memory, views, header);
+export function settleHeader(memory: Memory, views: Views, header: Header): void {
+  const [a, b] = [REGION.headerA.offset, REGION.headerB.offset];
+  const copy = readCopy(views, a);
+  const aCounts = copy.state === 'valid' && copy.header.generation === header.generation;
+  const [counts, other] = aCounts ? [a, b] : [b, a];
+  // [HEADER 0] What is read here is durable before the other copy is touched.
+  flushCopy(memory, a);
+  flushCopy(memory, b);
+  memory.fence(STEP.headerFence);
+  const { u8 } = views;
+  for (let i = 0; i < HEADER_BYTES; i += 1) {
+    if (u8[counts + i] === u8[other + i]) continue;
+    u8.copyWithin(other, counts, counts + HEADER_BYTES);
+    flushCopy(memory, other);
+    memory.fence(STEP.headerFence);
+    return;
+  }
 }
 
 /** Writes both copies, one after the other; returns the header with its new generation. */
@@ -113,8 +119,12 @@ function writeCopy(memory: Memory, views: Views, header: Header, at: number): vo
   u32[(at + HEADER.spanTableOffset.offset) / 4] = header.spanTableOffset;
   u32[(at + HEADER.heapOffset.offset) / 4] = header.heapOffset;
   u32[(at + HEADER.checksum.offset) / 4] = crc32c(0, u8, at + HEADER_CHECKSUM_START, at + HEADER_BYTES);
-  memory.flush(at as Offset, HEADER_BYTES, STEP.headerFlush as Step);
+  flushCopy(memory, at);
   memory.fence(STEP.headerFence);
+}
+
+function flushCopy(memory: Memory, at: number): void {
+  memory.flush(at as Offset, HEADER_BYTES, STEP.headerFlush);
 }
 
 /** The header that counts. @throws PoolOpenError NOT_A_POOL, TRUNCATED, VERSION; CorruptionError */

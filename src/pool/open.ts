@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { listOps, mapOps, type PersistentMap, queueOps } from '../collections/index.js';
 import { PoolClosedError, PoolOpenError, SchemaError } from '../errors/index.js';
-import { ANCHORS, GRANULE_BYTES, REGION, type Ref } from '../format/index.js';
+import { ANCHORS, GRANULE_BYTES, LAYOUT_ID, REGION, type Ref } from '../format/index.js';
 import { Heap } from '../heap/index.js';
 import {
   bindingOfInstance,
@@ -28,7 +28,7 @@ import {
 } from '../txn/index.js';
 import { namedRootsRef } from './check.js';
 import { reachableClasses } from './classes.js';
-import { format, type Header, logSeed, planRegions, readHeader } from './header.js';
+import { type Header, logSeed, planRegions, readHeader, settleHeader, writeHeader } from './header.js';
 import { LayoutRecords } from './layout-records.js';
 import { NamedRoots } from './named-roots.js';
 import { type PoolOptions, type ResolvedOptions, resolveOptions } from './options.js';
@@ -49,16 +49,25 @@ export interface OpenPool {
 }
 
 const ROOT_WORD = (REGION.anchors.offset + ANCHORS.root.offset) / 4;
+const NAMED_ROOTS_WORD = (REGION.anchors.offset + ANCHORS.namedRoots.offset) / 4;
+/** The words of the anchors that a new pool sets. */
+const ANCHORS_HEAD_GRANULES = ANCHORS.namedRoots.offset / GRANULE_BYTES + 1;
 
 export function openOrCreate(path: string, options: PoolOptions): OpenPool {
-  const resolved = resolveOptions(options);
+  const resolved = resolveOptions(path, options);
   if (!resolved.backend.exists(path) && resolved.create && resolved.root !== null)
     return create(path, resolved);
   return open(path, resolved);
 }
 
+/**
+ * Creates a pool. Nothing of it is seen before the last step.
+ *   [FORMAT 1] the header, durable; all else is zero
+ *   [FORMAT 2] anchors and root object, in a transaction
+ *   [FORMAT 3] ATOMIC: the file appears under its name
+ */
 export function createPool(path: string, options: PoolOptions): OpenPool {
-  return create(path, resolveOptions(options));
+  return create(path, resolveOptions(path, options));
 }
 
 function create(path: string, options: ResolvedOptions): OpenPool {
@@ -78,7 +87,7 @@ function create(path: string, options: ResolvedOptions): OpenPool {
   return closingOnError(memory, () => {
     const views = createViews(memory.buffer);
     const uuid = options.uuid ?? new Uint8Array(randomBytes(16));
-    const header = format(memory, views, { ...regions, uuid });
+    const header = writeHeader(memory, views, { ...regions, uuid });
     const pool = assemble({
       path,
       memory,
@@ -90,7 +99,9 @@ function create(path: string, options: ResolvedOptions): OpenPool {
     bindClasses(pool.runtime, [root, ...options.classes]);
     pool.runtime.txn.run(() => {
       const object = pool.runtime.bindingOf(root).create();
-      pool.runtime.writer.snapshot(REGION.anchors.offset / GRANULE_BYTES, 1);
+      pool.runtime.writer.snapshot(REGION.anchors.offset / GRANULE_BYTES, ANCHORS_HEAD_GRANULES);
+      views.u32[NAMED_ROOTS_WORD] = LAYOUT_ID.map;
+      views.u32[NAMED_ROOTS_WORD + 1] = ANCHORS.namedRoots.offset / GRANULE_BYTES;
       views.u32[ROOT_WORD] = (object as { [DIRECT]: Handle })[DIRECT][REF];
     });
     memory.publish();
@@ -103,6 +114,7 @@ function open(path: string, options: ResolvedOptions): OpenPool {
   return closingOnError(memory, () => {
     const views = createViews(memory.buffer);
     const header = readHeader(memory, views, path);
+    settleHeader(memory, views, header);
     const input = recoveryInput(memory, views, header);
     const recovery = recover(input);
     const segments = readSegments(input);

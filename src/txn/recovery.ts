@@ -10,7 +10,8 @@
  *   [RECOVERY 1] scan the records of the last transaction, in order, up to the first that does not verify
  *   [RECOVERY 2] its commit record holds, and the data matches it: committed, nothing to undo
  *   [RECOVERY 3] otherwise restore the old bytes, newest record first
- *   [RECOVERY 4] flush and fence what was restored
+ *   [RECOVERY 4] flush and fence the data, restored or committed: if only the process died, all that was read here
+ *                may be in the caches still, and power may fail next
  *   [RECOVERY 5] write the header with the next epoch: ATOMIC, the records are dead from here on
  */
 import { CorruptionError } from '../errors/index.js';
@@ -62,7 +63,12 @@ export function recover(input: RecoveryInput): RecoveryResult {
   const scan = scanLog(input);
   const records = scan.snapshots.length;
   if (records === 0 && scan.commit === null) return { outcome: 'clean', records };
-  if (scan.commit !== null && commitHolds(input, scan.commit)) return { outcome: 'committed', records };
+  if (scan.commit !== null && commitHolds(input, scan.commit)) {
+    const ranges = committedRanges(input, scan.commit);
+    input.memory.flushRanges(ranges, ranges.length / 2, STEP.recoveryFlush);
+    input.memory.fence(STEP.recoveryFence);
+    return { outcome: 'committed', records };
+  }
   const { u32, u8 } = input.views;
   const restored = new GrowingWords(Math.max(2, records * 2));
   for (let i = records - 1; i >= 0; i -= 1) {
@@ -104,6 +110,7 @@ function scanLog(input: RecoveryInput): Scan {
   let position = segment.ref + LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
   let crc = input.seed;
   let txn = -1;
+  let segmentsLeft = Math.ceil((input.bounds.end - input.heapStart) / (SPAN_BYTES / GRANULE_BYTES));
   for (;;) {
     if (position + 1 > segment.ref + segment.granules) return scan;
     const words = position * 4;
@@ -123,7 +130,10 @@ function scanLog(input: RecoveryInput): Scan {
     }
     if (kind === RECORD_KIND.chain.value) {
       segment = { ref: subject as Ref, granules: u32[words + 4] as number };
-      if (payload !== 1 || !isSegment(input, segment)) throw badRecord(position, 'a segment inside the heap');
+      segmentsLeft -= 1;
+      if (payload !== 1 || !isSegment(input, segment) || segmentsLeft < 0) {
+        throw badRecord(position, 'a segment inside the heap, and none twice');
+      }
       position = segment.ref + LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
       continue;
     }
@@ -154,6 +164,12 @@ function commitHolds(input: RecoveryInput, record: Ref): boolean {
     crc = crc32c(crc, u8, ref * GRANULE_BYTES, (ref + granules) * GRANULE_BYTES);
   }
   return crc === u32[words + COMMIT_PAYLOAD.afterChecksum.offset / 4];
+}
+
+function committedRanges(input: RecoveryInput, record: Ref): Uint32Array {
+  const { u32 } = input.views;
+  const at = record * 4 + COMMIT_PAYLOAD.ranges.offset / 4;
+  return u32.slice(at, at + 2 * (u32[record * 4 + 2] as number));
 }
 
 function isSegment(input: RecoveryInput, segment: LogSegment): boolean {

@@ -7,10 +7,11 @@
  * INV-TXN-3  A stamp is used by one transaction or savepoint only; no handle carries the idle stamp.
  * INV-TXN-4  An operation that failed half way (no space) dooms the innermost transaction around it: even if
  *            the program swallows the error, it rolls back and the error is thrown again.
+ * INV-TXN-5  After a flush or fence failed, nothing commits any more: what is durable is only known to recovery.
  *
  * It may not know what the bytes mean; heap and instances take part through `TxnParticipant`.
  */
-import { AsyncTxnError, PerdureError, PoisonedError, TxnRequiredError } from '../errors/index.js';
+import { AsyncTxnError, IoError, PoisonedError, PoolFullError, TxnRequiredError } from '../errors/index.js';
 import type { TxnContext, TxnParticipant } from '../heap/index.js';
 import type { LogMark } from './txn-log.js';
 import type { UndoLog } from './undo-log.js';
@@ -18,6 +19,8 @@ import type { UndoLog } from './undo-log.js';
 /** The stamp while no transaction runs. */
 export const IDLE_STAMP = -1;
 const MAX_STAMP = 2 ** 31 - 2;
+/** Above this, the next transaction starts over: savepoints of the running one still find stamps of their own. */
+const LATE_STAMP = 2 ** 30;
 const SEEN_SLOTS = 256;
 
 interface Savepoint {
@@ -47,15 +50,19 @@ export class Transactions<Owner> implements TxnContext {
   readonly #seenRef = new Uint32Array(SEEN_SLOTS);
   readonly #seenStamp = new Int32Array(SEEN_SLOTS);
   #depth = 0;
-  #lastStamp = 0;
+  #lastStamp: number;
   #doomed: unknown = null;
   #poison: unknown = null;
   #countCommitted = 0;
   #countRolledBack = 0;
 
-  /** @param resetStamps clears the stamp of every live handle; called once in two billion transactions */
-  constructor(log: UndoLog, owner: Owner, resetStamps: () => void) {
+  /**
+   * @param resetStamps clears the stamp of every live handle; called once in a billion transactions
+   * @param lastStamp where the count of stamps starts
+   */
+  constructor(log: UndoLog, owner: Owner, resetStamps: () => void, lastStamp = 0) {
     this.#log = log;
+    this.#lastStamp = lastStamp;
     this.owner = owner;
     this.#resetStamps = resetStamps;
   }
@@ -99,12 +106,18 @@ export class Transactions<Owner> implements TxnContext {
 
   fresh(ref: number, granules: number): void {
     if (this.#depth === 0) throw new TxnRequiredError('an allocation');
-    this.#log.fresh(ref, granules);
+    try {
+      this.#log.fresh(ref, granules);
+    } catch (error) {
+      this.doom(error);
+      throw error;
+    }
   }
 
   /** The running transaction, or the savepoint, must not commit: `error` left something half done. */
   doom(error: unknown): void {
     this.#doomed ??= error;
+    if (error instanceof IoError) this.#poison ??= error;
   }
 
   /** Runs `hook` once the outermost transaction is durable; dropped if it, or the savepoint around it, rolls back. */
@@ -120,7 +133,7 @@ export class Transactions<Owner> implements TxnContext {
   }
 
   #runOutermost<T>(body: () => T): T {
-    if (this.#poison !== null) throw new PoisonedError(this.#poison);
+    this.#mustBeHealthy();
     const outer = running;
     this.#begin();
     let result: T;
@@ -130,6 +143,8 @@ export class Transactions<Owner> implements TxnContext {
       if (isThenable(result)) throw refusePromise(result);
       if (this.#doomed !== null) throw this.#doomed;
       this.#prepareCommit();
+      if (this.#doomed !== null) throw this.#doomed;
+      this.#mustBeHealthy();
     } catch (error) {
       running = outer;
       this.#rollBack(error);
@@ -155,18 +170,17 @@ export class Transactions<Owner> implements TxnContext {
     try {
       this.#log.commit();
     } catch (error) {
-      if (error instanceof PerdureError && error.code === 'POOL_FULL') {
+      if (error instanceof PoolFullError) {
         this.#rollBack(error);
       } else {
         // Whether the commit record reached the medium is unknown: nothing may be built on either answer.
-        this.#poison = error;
-        this.#end(false);
+        this.#fail(error);
       }
       throw error;
     }
     this.#countCommitted += 1;
     this.#end(true);
-    while (this.#log.oversized) this.#releaseLogTail();
+    if (this.#log.oversized) this.#releaseLog();
     if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onCommit);
   }
 
@@ -174,13 +188,24 @@ export class Transactions<Owner> implements TxnContext {
     try {
       this.#log.rollback();
     } catch (error) {
-      this.#poison = error;
-      this.#end(false);
+      this.#fail(error);
       throw new PoisonedError(new AggregateError([error, cause], 'rollback failed'));
     }
     this.#countRolledBack += 1;
     this.#end(false);
     if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onRollback);
+  }
+
+  /** Ends the transaction with its outcome unknown until the pool is opened again. */
+  #fail(error: unknown): void {
+    this.#poison ??= error;
+    this.#onCommit.length = 0;
+    this.#onRollback.length = 0;
+    this.#end(false);
+  }
+
+  #mustBeHealthy(): void {
+    if (this.#poison !== null) throw new PoisonedError(this.#poison);
   }
 
   #end(committed: boolean): void {
@@ -216,6 +241,7 @@ export class Transactions<Owner> implements TxnContext {
 
   #enterSavepoint(): Savepoint {
     if (this.#doomed !== null) throw this.#doomed;
+    this.#mustBeHealthy();
     const savepoint: Savepoint = {
       log: this.#log.mark(),
       stamp: this.stamp,
@@ -232,23 +258,24 @@ export class Transactions<Owner> implements TxnContext {
     try {
       this.#log.rollbackTo(savepoint.log);
     } catch (error) {
-      this.#poison = error;
+      this.#poison ??= error;
       this.#doomed = new PoisonedError(new AggregateError([error, cause], 'rollback failed'));
       throw this.#doomed;
+    } finally {
+      this.#depth -= 1;
+      this.stamp = savepoint.stamp;
+      this.rollbacks += 1;
     }
-    this.#depth -= 1;
-    this.stamp = savepoint.stamp;
-    this.rollbacks += 1;
     this.#doomed = null;
     for (let i = 0; i < this.#countParticipants; i += 1) {
       this.#participants[i]?.rolledBackTo(savepoint.marks[i] ?? 0);
     }
     this.#onCommit.length = savepoint.onCommit;
-    const hooks = this.#onRollback.splice(savepoint.onRollback);
-    for (const hook of hooks) hook();
+    runAll(this.#onRollback.splice(savepoint.onRollback));
   }
 
   #snapshotOrDoom(ref: number, granules: number): void {
+    this.#mustBeHealthy();
     try {
       this.#log.snapshot(ref, granules);
     } catch (error) {
@@ -257,22 +284,32 @@ export class Transactions<Owner> implements TxnContext {
     }
   }
 
-  #releaseLogTail(): void {
-    this.#begin();
-    this.#log.releaseTail();
-    this.#log.commit();
-    this.#end(true);
+  /** The transaction before is committed: if this fails, it is not its caller who must know, but the next one. */
+  #releaseLog(): void {
+    while (this.#log.oversized) {
+      this.#begin();
+      try {
+        this.#log.releaseTail();
+        this.#log.commit();
+      } catch (error) {
+        this.#poison ??= error;
+        this.#end(false);
+        return;
+      }
+      this.#end(true);
+    }
   }
 
   #runHooks(hooks: Hook[]): void {
     const due = hooks.slice();
     this.#onCommit.length = 0;
     this.#onRollback.length = 0;
-    for (const hook of due) hook();
+    runAll(due);
   }
 
   #nextStamp(): number {
-    if (this.#lastStamp === MAX_STAMP) {
+    // INV-TXN-3: the stamp of a transaction that goes on after this must not come again soon.
+    if (this.#lastStamp >= (this.#depth > 1 ? MAX_STAMP : LATE_STAMP)) {
       this.#lastStamp = 0;
       this.#seenStamp.fill(0);
       this.#resetStamps();
@@ -287,6 +324,21 @@ let running: Transactions<unknown> | null = null;
 /** The innermost transaction that runs now, of whatever pool. */
 export function runningTransaction(): Transactions<unknown> | null {
   return running;
+}
+
+/** Runs all hooks, whatever one of them throws; then throws the first error. */
+function runAll(hooks: readonly Hook[]): void {
+  let failed = false;
+  let first: unknown;
+  for (const hook of hooks) {
+    try {
+      hook();
+    } catch (error) {
+      if (!failed) first = error;
+      failed = true;
+    }
+  }
+  if (failed) throw first;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

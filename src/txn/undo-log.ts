@@ -8,10 +8,12 @@
  *            record: that record retires the transaction before, whose commit is only valid as long as its data
  *            is unchanged.
  * INV-LOG-5  A rollback is durable before the log is written again.
+ * INV-LOG-6  No range of a commit record overlaps the log's records: what a rolled-back savepoint touched is no
+ *            part of the transaction any more, and spans that the transaction frees are not given to the log.
  *
  * It may not decide what is logged (transaction.ts) nor read a log it did not write (recovery.ts).
  */
-import { CorruptionError } from '../errors/index.js';
+import { CorruptionError, PoolFullError } from '../errors/index.js';
 import {
   GRANULE_BYTES,
   GRANULE_SHIFT,
@@ -58,6 +60,9 @@ interface UndoMark extends LogMark {
   readonly segment: number;
   readonly position: number;
   readonly chain: number;
+  /** Words of ranges, and the length of the last one, which may grow. */
+  readonly ranges: number;
+  readonly lastGranules: number;
 }
 
 export class UndoLog implements TxnLog {
@@ -100,7 +105,7 @@ export class UndoLog implements TxnLog {
     this.#writer = memory.recordWriter ?? this.#portable;
     this.#control = this.#writer.control;
     this.#seed = seed;
-    this.#ordered = memory.info.flushInstruction === 'none';
+    this.#ordered = memory.info.domain === 'emulated' && memory.info.flushInstruction === 'none';
     this.#segments = [...segments];
     this.#source = source;
     this.#writer.setRanges(this.#ranges.words);
@@ -144,12 +149,14 @@ export class UndoLog implements TxnLog {
       segment: this.#segment,
       position: this.#position,
       chain: this.#control[CONTROL.chain] as number,
+      ranges: this.#ranges.length,
+      lastGranules: this.#ranges.words[this.#ranges.length - 1] ?? 0,
     };
     return mark;
   }
 
   rollbackTo(mark: LogMark): void {
-    const { records, segment, position, chain } = mark as UndoMark;
+    const { records, segment, position, chain, ranges, lastGranules } = mark as UndoMark;
     if (records === 0) {
       this.rollback();
       return;
@@ -159,6 +166,9 @@ export class UndoLog implements TxnLog {
     this.#flushRestored();
     // The link to an extension that the savepoint added was restored with everything else.
     this.#segments.length = this.#linkedSegments();
+    // INV-LOG-6: what the savepoint allocated may become anything, even a segment of this log.
+    this.#ranges.length = ranges;
+    if (ranges > 0) this.#ranges.words[ranges - 1] = lastGranules;
     this.#segment = segment;
     this.#position = position;
     this.#limit = this.#segmentLimit(segment);
@@ -167,9 +177,10 @@ export class UndoLog implements TxnLog {
 
   commit(): void {
     if (this.#records.length === 0) return;
+    this.#makeRoom(RECORD_HEADER_GRANULES + 1 + MAX_COMMIT_RANGES / 2);
+    // Counted now: making room may have added ranges.
     const count = this.#ordered ? 0 : this.#ranges.length / 2;
     const checked = !this.#ordered && count <= MAX_COMMIT_RANGES;
-    this.#makeRoom(RECORD_HEADER_GRANULES + 1 + (checked ? Math.ceil(count / 2) : 0));
     if (!checked && !this.#ordered) {
       // [COMMIT 0] Too many ranges to list in the record: the data gets a fence of its own.
       this.#memory.flushRanges(this.#ranges.words, count, STEP.dataFlush);
@@ -256,17 +267,19 @@ export class UndoLog implements TxnLog {
   /** Continues in the next segment: one left from an earlier transaction, or a new run of spans. */
   #extend(granules: number): void {
     const wanted = lineGranules(granules) + SEGMENT_HEADER_GRANULES + RESERVE_GRANULES;
-    const next = this.#segments[this.#segment + 1];
-    if (next === undefined || next.granules < wanted) this.#addSegment(wanted);
-    const segment = this.#segments[this.#segment + 1] as LogSegment;
+    // Segments that are too small are passed over: the chain record names the one that follows.
+    let next = this.#segment + 1;
+    while (next < this.#segments.length && (this.#segments[next] as LogSegment).granules < wanted) next += 1;
+    if (next === this.#segments.length) this.#addSegment(wanted);
+    const segment = this.#segments[next] as LogSegment;
     this.#control[CONTROL.at] = this.#position;
     this.#portable.chain(segment.ref, segment.granules);
-    this.#segment += 1;
+    this.#segment = next;
     this.#position = segment.ref + SEGMENT_HEADER_GRANULES;
     this.#limit = this.#segmentLimit(this.#segment);
   }
 
-  /** Allocates a segment and links it behind the current one, in the open transaction. */
+  /** Allocates a segment and links it behind the last one, in the open transaction. */
   #addSegment(wantedGranules: number): void {
     const least = wantedGranules * GRANULE_BYTES;
     const bytes = Math.max(least, Math.min(Math.max(SPAN_BYTES, this.sizeBytes), EXTENSION_BYTES));
@@ -279,10 +292,7 @@ export class UndoLog implements TxnLog {
       this.#u32.fill(0, words, words + SEGMENT_HEADER_GRANULES * 4);
       this.#u32[words + LOG_SEGMENT.spans.offset / 4] = (segment.granules * GRANULE_BYTES) >>> 16;
       this.fresh(segment.ref, SEGMENT_HEADER_GRANULES);
-      // An extension too small for this record is unlinked together with all behind it, and freed.
-      const dropped = this.#segments.splice(this.#segment + 1);
-      this.#setLink(this.#segment, segment.ref);
-      for (const old of dropped) this.#source.freeLogRun(old);
+      this.#setLink(this.#segments.length - 1, segment.ref);
       this.#segments.push(segment);
     } finally {
       this.#limit = limit;
@@ -293,7 +303,8 @@ export class UndoLog implements TxnLog {
     if (bytes === leastBytes) return this.#source.allocateLogRun(bytes);
     try {
       return this.#source.allocateLogRun(bytes);
-    } catch {
+    } catch (error) {
+      if (!(error instanceof PoolFullError)) throw error;
       // Near the end of the pool a small extension may still fit; if not, this throws the same error.
       return this.#source.allocateLogRun(leastBytes);
     }
