@@ -7,13 +7,22 @@
 /** One side of a case: does `n` operations and returns a number that depends on all of them. */
 export type Work = (n: number) => number;
 
+/** The two sides of a case, and what is to be done afterwards. */
+export interface Sides {
+  readonly run: Work;
+  readonly baseline: Work;
+  /** The sides measure themselves, and return nanoseconds instead of a result. */
+  readonly timed?: boolean;
+  close?(): void;
+}
+
 export interface BenchCase {
   /** `layer/operation/size`. */
   readonly name: string;
   /** Operations per round at full size. */
   readonly operations: number;
   /** Made when the case's turn comes. */
-  prepare(): { readonly run: Work; readonly baseline: Work; close?(): void };
+  prepare(): Sides;
 }
 
 export interface BenchResult {
@@ -35,7 +44,8 @@ let sink = 0;
 
 export function runCase(benchCase: BenchCase, options: BenchOptions): BenchResult {
   const operations = Math.max(1, Math.round(benchCase.operations * options.scale));
-  const { run, baseline, close } = benchCase.prepare();
+  const { run, baseline, timed = false, close } = benchCase.prepare();
+  const measure = timed ? (work: Work, n: number) => work(n) / n : time;
   const times: number[] = [];
   const baselineTimes: number[] = [];
   try {
@@ -44,8 +54,8 @@ export function runCase(benchCase: BenchCase, options: BenchOptions): BenchResul
       sink += run(operations) + baseline(operations);
     }
     for (let round = 0; round < options.rounds; round += 1) {
-      times.push(time(run, operations));
-      baselineTimes.push(time(baseline, operations));
+      times.push(measure(run, operations));
+      baselineTimes.push(measure(baseline, operations));
     }
   } finally {
     close?.();

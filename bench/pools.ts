@@ -12,18 +12,22 @@ export interface BenchPool {
 
 const MEMORY_FILE_SYSTEM = '/dev/shm';
 
+/** Where temporary folders of benches go. */
+export function benchFolder(): string {
+  return existsSync(MEMORY_FILE_SYSTEM) ? MEMORY_FILE_SYSTEM : tmpdir();
+}
+
 /** `flush: false` leaves flush instructions and fences out: what a transaction costs without them. */
 export function openBenchPool(
   root: ClassOf,
   options: { readonly flush: boolean; readonly maxSize?: number },
 ): BenchPool {
-  const parent = existsSync(MEMORY_FILE_SYSTEM) ? MEMORY_FILE_SYSTEM : tmpdir();
-  const folder = mkdtempSync(join(parent, 'perdure-bench-'));
+  const folder = mkdtempSync(join(benchFolder(), 'perdure-bench-'));
   const path = join(folder, 'bench.pool');
   const poolOptions: PoolOptions = {
     root,
     emulate: { flush: options.flush },
-    maxSize: options.maxSize ?? 2 ** 31,
+    maxSize: options.maxSize ?? 2 ** 30,
   };
   const pool = Pool.open(path, poolOptions);
   return {

@@ -25,8 +25,6 @@ export interface CompileSupport {
   refuse(field: FieldAccess, value: unknown): never;
 }
 
-type InlineKind = Exclude<ScalarKind, 'enum' | 'date'>;
-
 let generation: boolean | null = null;
 
 /** Whether this process may compile source text. */
@@ -49,8 +47,16 @@ export function compileView(support: CompileSupport): ViewClass {
 function generateView(support: CompileSupport): ViewClass {
   const { binding } = support;
   const accessors = binding.fields.map((field, i) => accessorSource(field.layout, i)).join('\n');
+  // Constants of the closure, one of each per field: the optimiser sees through them.
+  const constants = binding.fields
+    .map(
+      (_, i) =>
+        `const field_${i} = fields[${i}], target_${i} = targets[${i}], values_${i} = [...(field_${i}.layout.type.values ?? [])];`,
+    )
+    .join('\n');
   const source = `'use strict';
 const { i8, u8, i16, u16, i32, u32, f32, f64, i64, u64 } = views;
+${constants}
 return class View {
   [REF] = 0;
   [STAMP] = 0;
@@ -58,83 +64,140 @@ return class View {
   constructor(ref, stamp) { this[REF] = ref; this[STAMP] = stamp; }
 ${accessors}
 };`;
-  const build = new Function(
-    'REF',
-    'STAMP',
-    'PAGE',
-    'views',
-    'txn',
-    'fields',
-    'runtime',
-    'targets',
-    'touch',
-    'refuse',
-    source,
-  );
   const { runtime } = binding;
   const targets = binding.fields.map(({ layout }) =>
     layout.type.kind === 'ref' ? runtime.bindingOf(layout.type.target()) : null,
   );
-  return build(
+  const scope = {
     REF,
     STAMP,
     PAGE,
-    runtime.views,
-    runtime.txn,
-    binding.fields,
-    runtime,
     targets,
-    support.touch,
-    support.refuse,
-  ) as ViewClass;
+    runtime,
+    views: runtime.views,
+    txn: runtime.txn,
+    identity: runtime.identity,
+    strings: runtime.strings,
+    heap: runtime.heap,
+    fields: binding.fields,
+    touch: support.touch,
+    refuse: support.refuse,
+  };
+  return new Function(...Object.keys(scope), source)(...Object.values(scope)) as ViewClass;
 }
 
 function accessorSource(layout: FieldLayout, i: number): string {
   const name = JSON.stringify(layout.name);
-  const touch = `if (this[STAMP] !== txn.stamp) touch(this, fields[${i}]);`;
-  const { kind } = layout.type;
-  let read = `fields[${i}].read(r)`;
-  let body = `fields[${i}].check(v); ${touch} fields[${i}].write(this[REF], v);`;
-  if (isInlineKind(kind)) {
-    const cell = cellSource(kind, layout.offset);
-    const present = layout.presence && `u8[r * ${GRANULE_BYTES} + ${layout.presence.offset}]`;
-    const value = kind === 'bool' ? `${cell} !== 0` : cell;
-    const store = kind === 'bool' ? `${cell} = v ? 1 : 0;` : `${cell} = v;`;
-    const check = `if (${CHECKS[kind].refuse}) refuse(fields[${i}], v);`;
-    if (layout.presence === null) {
-      read = value;
-      body = `${check} ${touch} const r = this[REF]; ${store}`;
-    } else {
-      const { mask } = layout.presence;
-      read = `(${present} & ${mask}) === 0 ? null : ${value}`;
-      body = `if (v === null) { ${touch} const r = this[REF]; ${present} &= ${~mask & 0xff}; return; }
-    ${check} ${touch} const r = this[REF]; ${present} |= ${mask}; ${store}`;
-    }
-  } else if (kind === 'ref') {
-    const cell = cellSource('u32', layout.offset);
-    read = `${cell} === 0 ? null : runtime.resolve(${cell}, targets[${i}])`;
-    body = `const target = v === null ? 0 : runtime.refFor(v, targets[${i}], ${JSON.stringify(layout.where)});
-    ${touch} const r = this[REF]; ${cell} = target;`;
-  }
+  const touch = `if (this[STAMP] !== txn.stamp) touch(this, field_${i});`;
+  const { read, write } = inlineSource(layout, i, touch) ?? {
+    read: `field_${i}.read(r)`,
+    write: `field_${i}.check(v); ${touch} field_${i}.write(this[REF], v);`,
+  };
   return `  get ${name}() { const r = this[REF]; return ${read}; }
-  set ${name}(v) { ${body} }`;
+  set ${name}(v) { ${write} }`;
 }
 
-function isInlineKind(kind: string): kind is InlineKind {
-  return kind !== 'date' && kind in CHECKS;
+interface AccessorSource {
+  /** An expression over `r`, the ref of the object. */
+  readonly read: string;
+  /** Statements over `v`, the value. */
+  readonly write: string;
+}
+
+/** Source text for the kinds that are worth it; null for the others. */
+function inlineSource(layout: FieldLayout, i: number, touch: string): AccessorSource | null {
+  const { type, offset, presence } = layout;
+  const refuse = `refuse(field_${i}, v);`;
+  switch (type.kind) {
+    case 'ref': {
+      const cell = cellSource('u32', offset);
+      return {
+        read: `${cell} === 0 ? null : runtime.resolve(${cell}, target_${i})`,
+        write: `const ref = v === null ? 0 : runtime.refFor(v, target_${i}, ${JSON.stringify(layout.where)});
+    ${touch} const r = this[REF]; ${cell} = ref;`,
+      };
+    }
+    case 'string': {
+      const cell = cellSource('u32', offset);
+      const [zero, accepts, stored] = type.nullable
+        ? ['null', "typeof v !== 'string' && v !== null", 'v === null ? 0 : strings.create(v)']
+        : ["''", "typeof v !== 'string'", "v === '' ? 0 : strings.create(v)"];
+      return {
+        read: `${cell} === 0 ? ${zero} : strings.read(${cell})`,
+        write: `if (${accepts}) ${refuse} ${touch} const r = this[REF]; const old = ${cell};
+    ${cell} = ${stored}; if (old !== 0) heap.free(old);`,
+      };
+    }
+    case 'enum': {
+      // Beyond this many values, a lookup in the codec is as good.
+      if (type.values.length > 32) return null;
+      const cell = cellSource('u8', offset);
+      const cases = type.values
+        .map((value, n) => `case ${JSON.stringify(value)}: e = ${n}; break;`)
+        .join(' ');
+      return withPresence(presence, {
+        read: `values_${i}[${cell}]`,
+        write: `let e = 0; switch (v) { ${cases} default: ${refuse} }
+    ${touch} const r = this[REF]; ${cell} = e;`,
+        touch,
+      });
+    }
+    case 'list':
+    case 'queue':
+    case 'map':
+      if (presence !== null) return null;
+      return {
+        read: `identity.find(r + ${offset / GRANULE_BYTES}) ?? field_${i}.read(r)`,
+        write: `field_${i}.check(v); ${touch} field_${i}.write(this[REF], v);`,
+      };
+    case 'bytes':
+    case 'typedArray':
+    case 'embedded':
+    case 'fixedArray':
+      return null;
+    default: {
+      const cell = cellSource(type.kind, offset);
+      return withPresence(presence, {
+        read: LOADS[type.kind]?.(cell) ?? cell,
+        write: `if (${CHECKS[type.kind].refuse}) ${refuse} ${touch} const r = this[REF]; ${cell} = ${STORES[type.kind] ?? 'v'};`,
+        touch,
+      });
+    }
+  }
+}
+
+/** Conversions between a cell and a value, where they differ. */
+const LOADS: Readonly<Partial<Record<ScalarKind, (cell: string) => string>>> = {
+  bool: (cell) => `${cell} !== 0`,
+  date: (cell) => `new Date(${cell})`,
+};
+const STORES: Readonly<Partial<Record<ScalarKind, string>>> = { bool: 'v ? 1 : 0', date: 'v.getTime()' };
+
+function withPresence(
+  presence: FieldLayout['presence'],
+  source: AccessorSource & { readonly touch: string },
+): AccessorSource {
+  if (presence === null) return source;
+  const flags = `u8[r * ${GRANULE_BYTES} + ${presence.offset}]`;
+  return {
+    read: `(${flags} & ${presence.mask}) === 0 ? null : ${source.read}`,
+    write: `if (v === null) { ${source.touch} const r = this[REF]; ${flags} &= ${~presence.mask & 0xff}; return; }
+    ${source.write} ${flags} |= ${presence.mask};`,
+  };
 }
 
 /** The typed array element at a byte offset of the object with ref `r`. */
-function cellSource(kind: InlineKind, offset: number): string {
-  const array = kind === 'bool' ? 'u8' : kind;
-  const size = ELEMENT_BYTES[kind];
+function cellSource(kind: Exclude<ScalarKind, 'enum'>, offset: number): string {
+  const array = CELL_ARRAYS[kind];
+  const size = ELEMENT_BYTES[array];
   return `${array}[r * ${GRANULE_BYTES / size} + ${offset / size}]`;
 }
 
-const ELEMENT_BYTES: Readonly<Record<InlineKind, number>> = {
+type CellArray = Exclude<ScalarKind, 'enum' | 'bool' | 'date'>;
+
+const ELEMENT_BYTES: Readonly<Record<CellArray, number>> = {
   i8: 1,
   u8: 1,
-  bool: 1,
   i16: 2,
   u16: 2,
   i32: 4,
@@ -143,6 +206,21 @@ const ELEMENT_BYTES: Readonly<Record<InlineKind, number>> = {
   f64: 8,
   i64: 8,
   u64: 8,
+};
+
+const CELL_ARRAYS: Readonly<Record<Exclude<ScalarKind, 'enum'>, CellArray>> = {
+  i8: 'i8',
+  u8: 'u8',
+  i16: 'i16',
+  u16: 'u16',
+  i32: 'i32',
+  u32: 'u32',
+  f32: 'f32',
+  f64: 'f64',
+  i64: 'i64',
+  u64: 'u64',
+  bool: 'u8',
+  date: 'f64',
 };
 
 function closureView(support: CompileSupport): ViewClass {
