@@ -127,7 +127,8 @@ function fieldCase(options: {
     name: `field/${operation}-${view}/${field}`,
     operations: OPERATIONS,
     prepare() {
-      const { pool } = (shared ??= openBenchPool(Root, { flush: false }));
+      shared ??= openBenchPool(Root, { flush: false });
+      const { pool } = shared;
       const objects = pool.txn((): Objects => {
         if (view === 'direct') return make(COUNT, () => new DirectFields());
         return make(COUNT, () => new ProxyFields());
