@@ -46,44 +46,55 @@ interface TypeBase<T> {
   readonly [valueBrand]?: T;
 }
 
+/** The type of a number, boolean, bigint or date field. */
 export interface ScalarType<T = unknown> extends TypeBase<T> {
   readonly kind: Exclude<ScalarKind, 'enum'>;
 }
+/** The type that `enumOf(...)` makes: one of a fixed set of values. */
 export interface EnumType<T = unknown> extends TypeBase<T> {
   readonly kind: 'enum';
   readonly values: readonly (string | number)[];
 }
+/** The type of a string field. */
 export interface StringType<T = string> extends TypeBase<T> {
   readonly kind: 'string';
 }
+/** The type of a field of bytes. */
 export interface BytesType<T = Uint8Array> extends TypeBase<T> {
   readonly kind: 'bytes';
 }
+/** The type that `typedArray(...)` makes. */
 export interface TypedArrayType<T = unknown> extends TypeBase<T> {
   readonly kind: 'typedArray';
   readonly array: TypedArrayName;
 }
+/** The type of a reference to an object: `() => Class`, or `ref(...)`. */
 export interface RefType<T = unknown> extends TypeBase<T> {
   readonly kind: 'ref';
   readonly target: () => ClassOf;
 }
+/** The type that `embedded(...)` makes: an object inside the owning one. */
 export interface EmbeddedType<T = unknown> extends TypeBase<T> {
   readonly kind: 'embedded';
   readonly target: () => ClassOf;
 }
+/** The type that `fixedArray(...)` makes: a given number of elements inside the owning object. */
 export interface FixedArrayType<T = unknown> extends TypeBase<T> {
   readonly kind: 'fixedArray';
   readonly element: FieldType;
   readonly length: number;
 }
+/** The type that `list(...)` makes. */
 export interface ListType<T = unknown> extends TypeBase<T> {
   readonly kind: 'list';
   readonly element: FieldType;
 }
+/** The type that `queue(...)` makes. */
 export interface QueueType<T = unknown> extends TypeBase<T> {
   readonly kind: 'queue';
   readonly element: FieldType;
 }
+/** The type that `map(...)` makes. */
 export interface MapType<T = unknown> extends TypeBase<T> {
   readonly kind: 'map';
   readonly key: FieldType;

@@ -116,6 +116,7 @@ export interface EmulateOptions {
   readonly flush?: boolean;
 }
 
+/** What a backend is asked to map, and how. */
 export interface MemoryOpenOptions {
   readonly path: string;
   /** `open` an existing file, or `create` one that must not exist. */

@@ -5,6 +5,7 @@ import { SchemaError, ValueError } from '../errors/index.js';
 import { bindingOfInstance, type PoolRuntime } from '../instance/index.js';
 import type { ClassOf } from '../layout/index.js';
 
+/** `pool.named`: further roots of a pool, by name. Reading needs no transaction, changing does. */
 export class NamedRoots {
   readonly #runtime: PoolRuntime;
   readonly #map: () => PersistentMap<string, object>;
