@@ -48,6 +48,7 @@ export function Persistent(options: PersistentOptions = {}): <C extends ClassOf>
   if (typeof options !== 'object' || options === null) {
     throw new DeclarationError('@Persistent is called with options or nothing: write @Persistent()');
   }
+  checkOptions(options);
   return <C extends ClassOf>(target: C): C => {
     if (typeof target !== 'function') throw new DeclarationError('@Persistent() decorates a class');
     const name = options.name ?? target.name;
@@ -67,6 +68,22 @@ export function Persistent(options: PersistentOptions = {}): <C extends ClassOf>
     }
     return replaceConstructor(target, name, options.access ?? 'proxy');
   };
+}
+
+function checkOptions({ name, access, ...rest }: PersistentOptions): void {
+  const unknown = Object.keys(rest).find((option) => option !== 'fields');
+  if (unknown !== undefined) {
+    throw new DeclarationError(
+      `@Persistent(): there is no option ${unknown}; the options are name, access and fields`,
+      { option: unknown },
+    );
+  }
+  if (name !== undefined && typeof name !== 'string')
+    throw new DeclarationError(`@Persistent(): name ${String(name)} is not a string`, { option: 'name' });
+  if (access !== undefined && access !== 'proxy' && access !== 'direct')
+    throw new DeclarationError(`@Persistent(): access ${String(access)} is neither 'proxy' nor 'direct'`, {
+      option: 'access',
+    });
 }
 
 /**
@@ -91,6 +108,14 @@ export function Field(...types: [type?: TypeSpec]): (target: object, key: string
     }
     if (typeof key === 'symbol') {
       throw new DeclarationError(`${className}[${String(key)}]: a @Field needs a string name`, { className });
+    }
+    const existing = Object.getOwnPropertyDescriptor(target, key);
+    if (existing !== undefined) {
+      const what = 'value' in existing ? 'a method' : 'a getter or setter';
+      throw new DeclarationError(
+        `${className}.${key} is ${what}: a @Field is a property without code; decorate the property that it is computed from`,
+        { className, field: key },
+      );
     }
     if (given && type === undefined) {
       throw new DeclarationError(

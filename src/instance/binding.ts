@@ -85,7 +85,7 @@ export class ClassBinding {
       const field = this.fields.find((candidate) => candidate.layout.name === key);
       if (field === undefined) {
         throw new ValueError(
-          `${where}.${key} = ${preview(value)}: class ${this.layout.name} has no such @Field`,
+          `${where}.${key} = ${preview(value)}: expected a field of ${this.layout.name}, but no such @Field is declared`,
           {
             className: this.layout.name,
             field: key,
@@ -100,6 +100,12 @@ export class ClassBinding {
   clear(ref: Ref): void {
     this.runtime.writer.snapshot(ref, this.layout.sizeBytes / GRANULE_BYTES);
     for (const field of this.fields) field.clear(ref);
+  }
+
+  /** The same, when the embedded object gives way to null: handles of what lies inside it die. */
+  discard(ref: Ref): void {
+    this.runtime.writer.snapshot(ref, this.layout.sizeBytes / GRANULE_BYTES);
+    for (const field of this.fields) field.discard(ref);
   }
 
   /** Frees what the object owns, not the object itself. */

@@ -6,6 +6,7 @@
  * is an element of another container). Zero bytes after the block header are an empty container, so declaring
  * one costs no allocation.
  */
+import { TxnRequiredError } from '../errors/index.js';
 import { GRANULE_BYTES, type Ref } from '../format/index.js';
 import type { ContainerKind, ContainerType } from '../layout/index.js';
 import type { Tracer } from './codec.js';
@@ -69,8 +70,11 @@ export abstract class Container<Codecs = unknown> implements Handle {
    * @throws TxnRequiredError outside a transaction
    */
   protected touch(): void {
-    const { runtime, ops } = this[BOUND];
+    const { runtime, ops, where } = this[BOUND];
     if (this[STAMP] !== runtime.txn.stamp) {
+      // Asked for a view, a closed pool throws.
+      if (runtime.txn.stamp < 0 && runtime.views.u8 !== undefined)
+        throw new TxnRequiredError(`changing ${where}`, { where });
       runtime.writer.snapshot(this[REF], ops.headerBytes / GRANULE_BYTES);
       this[STAMP] = runtime.txn.stamp;
     }

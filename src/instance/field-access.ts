@@ -22,6 +22,8 @@ export interface FieldAccess {
   write(ref: Ref, value: unknown): void;
   /** Back to the initial value; frees what was there. */
   clear(ref: Ref): void;
+  /** The same, when the struct that the field is in gives way to null: handles of what lies inside die. */
+  discard(ref: Ref): void;
   /** Frees what the field owns, when the whole object goes. */
   release(ref: Ref): void;
   trace(ref: Ref, tracer: Tracer): void;
@@ -54,6 +56,10 @@ function slotInObject(runtime: PoolRuntime, layout: FieldLayout): InlineCodec {
   const codec = createSlotCodec(runtime, presence === null ? type : { ...type, nullable: false }, where);
   const { u8, u32 } = runtime.views;
   const { heap } = runtime;
+  const clear = (at: Offset): void => {
+    codec.release(at);
+    u8.fill(0, at, at + bytes);
+  };
   return {
     read: (at) => codec.read(at),
     check: (value) => codec.check(value),
@@ -62,10 +68,8 @@ function slotInObject(runtime: PoolRuntime, layout: FieldLayout): InlineCodec {
       codec.write(at, value);
       if (old !== 0) heap.free(old as Ref);
     },
-    clear: (at) => {
-      codec.release(at);
-      u8.fill(0, at, at + bytes);
-    },
+    clear,
+    discard: clear,
     release: (at) => codec.release(at),
     trace: (at, tracer) => codec.trace(at, tracer),
   };
@@ -79,6 +83,7 @@ function always(layout: FieldLayout, codec: InlineCodec): FieldAccess {
     check: (value) => codec.check(value),
     write: (ref, value) => codec.write(at(ref), value),
     clear: (ref) => codec.clear(at(ref)),
+    discard: (ref) => codec.discard(at(ref)),
     release: (ref) => codec.release(at(ref)),
     trace: (ref, tracer) => codec.trace(at(ref), tracer),
   };
@@ -92,7 +97,7 @@ function nullable(runtime: PoolRuntime, layout: FieldLayout, codec: InlineCodec)
   const flagsAt = (ref: Ref): number => ref * GRANULE_BYTES + offset;
   const isPresent = (ref: Ref): boolean => ((u8[flagsAt(ref)] as number) & mask) !== 0;
   const clear = (ref: Ref): void => {
-    if (isPresent(ref)) codec.clear(at(ref));
+    if (isPresent(ref)) codec.discard(at(ref));
     u8[flagsAt(ref)] = (u8[flagsAt(ref)] as number) & ~mask;
   };
   return {
@@ -111,6 +116,7 @@ function nullable(runtime: PoolRuntime, layout: FieldLayout, codec: InlineCodec)
       }
     },
     clear,
+    discard: clear,
     release: (ref) => {
       if (isPresent(ref)) codec.release(at(ref));
     },

@@ -2,7 +2,7 @@
  * Fixed arrays: a given number of elements inside the object that declares them. The handle is array-like; index
  * access works through a Proxy on the prototype chain, so that it costs the named methods nothing.
  */
-import { DeclarationError, ValueError } from '../errors/index.js';
+import { DeclarationError, TxnRequiredError, ValueError } from '../errors/index.js';
 import { BLOCK_HEADER_BYTES, GRANULE_BYTES, type Offset, type Ref } from '../format/index.js';
 import type { FixedArrayType } from '../layout/index.js';
 import type { SlotCodec } from './codec.js';
@@ -36,7 +36,8 @@ export class FixedArray<T = unknown> implements Handle {
   }
 
   get length(): number {
-    return this[BINDING].length;
+    // Asked for its view, a closed pool throws.
+    return this[BINDING].runtime.views.u8.length === 0 ? 0 : this[BINDING].length;
   }
 
   /** The element at `index`; negative ones count from the end; undefined outside. */
@@ -50,7 +51,8 @@ export class FixedArray<T = unknown> implements Handle {
 
   /** @throws ValueError outside the array, or when the value does not fit; TxnRequiredError outside a transaction */
   set(index: number, value: T): void {
-    const { runtime, length, where } = this[BINDING];
+    const { runtime, where } = this[BINDING];
+    const { length } = this;
     const codec: SlotCodec = this[BINDING].codec;
     if (!Number.isInteger(index) || index < 0 || index >= length) {
       throw new ValueError(`${where}[${index}]: the index must be an integer from 0 to ${length - 1}`, {
@@ -59,6 +61,7 @@ export class FixedArray<T = unknown> implements Handle {
       });
     }
     codec.check(value);
+    if (runtime.txn.stamp < 0) throw new TxnRequiredError(`writing ${where}[${index}]`, { where });
     const at = slotAt(this, index);
     runtime.writer.snapshot(Math.floor(at / GRANULE_BYTES), 1);
     codec.release(at);
@@ -121,6 +124,12 @@ export function fixedArrayCodec(runtime: PoolRuntime, type: FixedArrayType, wher
   const slots = (at: Offset, visit: (slot: Offset) => void): void => {
     for (let i = 0; i < length; i += 1) visit((at + BLOCK_HEADER_BYTES + i * codec.sizeBytes) as Offset);
   };
+  const clear = (at: Offset): void => {
+    const granules = Math.ceil((BLOCK_HEADER_BYTES + length * codec.sizeBytes) / GRANULE_BYTES);
+    runtime.writer.snapshot(refAt(at), granules);
+    slots(at, codec.release);
+    runtime.views.u8.fill(0, at + BLOCK_HEADER_BYTES, at + granules * GRANULE_BYTES);
+  };
   const elementsOf = (value: unknown): unknown[] => Array.from(value as ArrayLike<unknown>);
   return {
     read: open,
@@ -136,11 +145,10 @@ export function fixedArrayCodec(runtime: PoolRuntime, type: FixedArrayType, wher
         array.set(i, element);
       });
     },
-    clear: (at) => {
-      const granules = Math.ceil((BLOCK_HEADER_BYTES + length * codec.sizeBytes) / GRANULE_BYTES);
-      runtime.writer.snapshot(refAt(at), granules);
-      slots(at, codec.release);
-      runtime.views.u8.fill(0, at + BLOCK_HEADER_BYTES, at + granules * GRANULE_BYTES);
+    clear,
+    discard: (at) => {
+      clear(at);
+      runtime.forget(refAt(at), where);
     },
     release: (at) => {
       if (codec.owns) slots(at, codec.release);

@@ -5,6 +5,7 @@
  *
  * INV-INST-1  While the program holds a handle, the identity map answers with the same handle for its ref.
  */
+import { inspect } from 'node:util';
 import { StaleObjectError } from '../errors/index.js';
 import type { Ref } from '../format/index.js';
 
@@ -25,15 +26,43 @@ export interface Handle {
   [PAGE]: object | null;
 }
 
+/** Containers whose methods throw, with the prototypes that they had. */
+const barred = new WeakMap<object, object>();
+
 /** Makes every later use of the handle throw: what it stood for is gone. */
-export function killHandle(handle: Handle, what: string): void {
+export function killHandle(handle: Handle, why: string): void {
+  const refuse = (): never => {
+    throw new StaleObjectError(`this object no longer exists: ${why}. Read it anew from its root`, { why });
+  };
   handle[STAMP] = 0;
-  Object.defineProperty(handle, REF, {
-    get() {
-      throw new StaleObjectError(
-        `${what} no longer exists: the transaction that created it was rolled back. Read it anew from its root`,
-        { what },
-      );
+  Object.defineProperty(handle, REF, { configurable: true, get: refuse });
+  if (!(BINDING in handle)) bar(handle, refuse, 'no longer exists');
+}
+
+/** Undoes `killHandle`: what removed the object was rolled back. */
+export function reviveHandle(handle: Handle, ref: Ref): void {
+  Object.defineProperty(handle, REF, { configurable: true, enumerable: true, writable: true, value: ref });
+  const prototype = barred.get(handle);
+  if (prototype !== undefined) Object.setPrototypeOf(handle, prototype);
+}
+
+/** Makes a container of a pool that is closed throw, whatever it remembers of its contents. */
+export function closeHandle(handle: Handle, refuse: () => never): void {
+  if (!(BINDING in handle)) bar(handle, refuse, 'its pool is closed');
+}
+
+/** Instances ask for their ref whatever is done with them; containers may have more in mind than their ref. */
+function bar(handle: object, refuse: () => never, why: string): void {
+  const prototype = barred.get(handle) ?? (Object.getPrototypeOf(handle) as object);
+  barred.set(handle, prototype);
+  const barrier = new Proxy(Object.create(prototype) as object, {
+    get(target, key) {
+      if (key === inspect.custom) return () => `${prototype.constructor.name} { <${why}> }`;
+      if (key === 'constructor' || (typeof key === 'symbol' && key !== Symbol.iterator))
+        return Reflect.get(target, key);
+      return refuse();
     },
+    set: refuse,
   });
+  Object.setPrototypeOf(handle, barrier);
 }

@@ -3,7 +3,7 @@
  * container headers and embedded structs (fixed arrays: fixed-array.ts).
  */
 import { DeclarationError } from '../errors/index.js';
-import { GRANULE_BYTES, type Offset, type Ref } from '../format/index.js';
+import { BLOCK_HEADER_BYTES, GRANULE_BYTES, type Offset, type Ref } from '../format/index.js';
 import { type FieldType, isContainerType } from '../layout/index.js';
 import type { Tracer } from './codec.js';
 import type { PoolRuntime } from './pool-runtime.js';
@@ -17,6 +17,8 @@ export interface InlineCodec {
   write(at: Offset, value: unknown): void;
   /** Back to the initial value; frees what was there. */
   clear(at: Offset): void;
+  /** The same, when the value gives way to null: its handles die. */
+  discard(at: Offset): void;
   /** Frees what the value owns. */
   release(at: Offset): void;
   trace(at: Offset, tracer: Tracer): void;
@@ -31,6 +33,12 @@ export function containerCodec(runtime: PoolRuntime, type: FieldType, where: str
     check: (value) => ops.checkContents(binding, value),
     write: (at, value) => ops.assign(runtime.openContainer(binding, refAt(at)), value),
     clear: (at) => ops.assign(runtime.openContainer(binding, refAt(at)), []),
+    discard: (at) => {
+      runtime.writer.snapshot(refAt(at), ops.headerBytes / GRANULE_BYTES);
+      ops.release(binding, refAt(at));
+      runtime.views.u8.fill(0, at + BLOCK_HEADER_BYTES, at + ops.headerBytes);
+      runtime.forget(refAt(at), where);
+    },
     release: (at) => ops.release(binding, refAt(at)),
     trace: (at, tracer) => ops.trace(binding, refAt(at), tracer),
   };
@@ -67,6 +75,10 @@ export function embeddedCodec(
       }
     },
     clear: (at) => binding.clear(refAt(at)),
+    discard: (at) => {
+      binding.discard(refAt(at));
+      runtime.forget(refAt(at), where);
+    },
     release: (at) => binding.release(refAt(at)),
     trace: (at, tracer) => binding.trace(refAt(at), tracer),
   };

@@ -1,5 +1,6 @@
 /** How `console.log` shows persistent instances: as a plain object of their class would look. */
 import { type InspectOptions, inspect } from 'node:util';
+import { PoolClosedError, StaleObjectError } from '../errors/index.js';
 import type { ClassBinding } from './binding.js';
 import { BINDING, type Handle } from './handle.js';
 
@@ -22,6 +23,11 @@ export function inspectInstance(
     for (const { layout } of binding.fields) fields[layout.name] = Reflect.get(this, layout.name);
     const left = options.depth;
     return `${name} ${inspect(fields, typeof left === 'number' ? { ...options, depth: left - 1 } : options)}`;
+  } catch (error) {
+    // Printing is often the last thing that a failing program does: it must not fail as well.
+    if (error instanceof PoolClosedError) return `${name} { <its pool is closed> }`;
+    if (error instanceof StaleObjectError) return `${name} { <no longer exists> }`;
+    throw error;
   } finally {
     shown.delete(this);
   }

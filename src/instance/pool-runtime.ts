@@ -25,7 +25,7 @@ import { GrowingWords, runningTransaction, type Transactions } from '../txn/inde
 import { ClassBinding } from './binding.js';
 import type { SlotCodec } from './codec.js';
 import type { Container, ContainerBinding, ContainerOps } from './container.js';
-import { BINDING, DIRECT, type Handle, killHandle, REF } from './handle.js';
+import { BINDING, closeHandle, DIRECT, type Handle, killHandle, REF, reviveHandle } from './handle.js';
 import { IdentityMap } from './identity-map.js';
 import type { Runtime } from './runtime.js';
 import { preview, refuseValue } from './scalar-codecs.js';
@@ -58,12 +58,15 @@ export class PoolRuntime implements Runtime {
   readonly #byId: (ClassBinding | undefined)[] = [];
   /** (ref, bytes) of what was created in the running transaction and may have handles. */
   readonly #created = new GrowingWords(64);
+  /** What `forget` removed; in `#created` they stand with 0 bytes. */
+  readonly #removed: object[] = [];
   readonly #participant: TxnParticipant = {
     mark: () => this.#created.length,
     rolledBackTo: (mark) => this.#forgetCreated(mark),
     ended: (committed) => {
-      if (committed) this.#created.length = 0;
-      else this.#forgetCreated(0);
+      if (!committed) this.#forgetCreated(0);
+      this.#created.length = 0;
+      this.#removed.length = 0;
     },
   };
 
@@ -235,29 +238,45 @@ export class PoolRuntime implements Runtime {
     this.#created.pushPair(ref, bytes);
   }
 
-  /** What was at `ref` is gone: a handle of it throws from now on. */
+  /** What was at `ref` is removed in the running transaction: its handle throws from now on, unless that rolls back. */
   forget(ref: Ref, what: string): void {
     const instance = this.identity.find(ref);
     if (instance === undefined) return;
-    killHandle((instance as { [DIRECT]?: Handle })[DIRECT] ?? (instance as Handle), what);
+    this.noteCreated(ref, 0);
+    this.#removed.push(instance);
+    this.#kill(ref, instance, `${what} was removed or replaced`);
+  }
+
+  #kill(ref: Ref, instance: object, why: string): void {
+    killHandle(handleOf(instance), why);
     this.identity.remove(ref);
   }
 
   /** Forgets which handles were snapshotted: the counter of stamps starts over. */
   resetStamps(): void {
-    this.identity.resetStamps(
-      (instance) => (instance as { [DIRECT]?: Handle })[DIRECT] ?? (instance as Handle),
-    );
+    this.identity.resetStamps(handleOf);
   }
 
+  /** Newest first: what was created since dies, what was removed since lives again. */
   #forgetCreated(from: number): void {
-    for (let i = from; i < this.#created.length; i += 2) {
-      const ref = this.#created.words[i] as Ref;
-      const granules = (this.#created.words[i + 1] as number) / GRANULE_BYTES;
-      for (let granule = 0; granule < granules; granule += 1)
-        this.forget((ref + granule) as Ref, 'this object');
+    const { words } = this.#created;
+    for (let i = this.#created.length - 2; i >= from; i -= 2) {
+      const ref = words[i] as Ref;
+      const granules = (words[i + 1] as number) / GRANULE_BYTES;
+      if (granules === 0) this.#revive(ref, this.#removed.pop() as object);
+      for (let granule = 0; granule < granules; granule += 1) {
+        const instance = this.identity.find((ref + granule) as Ref);
+        if (instance !== undefined)
+          this.#kill((ref + granule) as Ref, instance, 'the transaction that created it was rolled back');
+      }
     }
     this.#created.length = from;
+  }
+
+  #revive(ref: Ref, instance: object): void {
+    const handle = handleOf(instance);
+    reviveHandle(handle, ref);
+    this.identity.add(ref, handle, instance);
   }
 
   // ------------------------------------------------------------------------------------ values
@@ -279,6 +298,10 @@ export class PoolRuntime implements Runtime {
       throw new PoolClosedError(what, { path: this.path });
     };
     for (const binding of this.#bindings.values()) binding.close(refuse);
+    const refuseContainer = (): never => refuse(`using a container of ${this.path}`);
+    this.identity.forEach((instance) => {
+      closeHandle(handleOf(instance), refuseContainer);
+    });
     this.#views = new Proxy(this.#views, { get: () => refuse(`using an object of ${this.path}`) });
   }
 }
@@ -288,4 +311,8 @@ export function runningRuntime(metadata: ClassMetadata): PoolRuntime {
   const owner = runningTransaction()?.owner;
   if (!(owner instanceof PoolRuntime)) throw new TxnRequiredError(`new ${metadata.name}()`);
   return owner;
+}
+
+function handleOf(instance: object): Handle {
+  return (instance as { [DIRECT]?: Handle })[DIRECT] ?? (instance as Handle);
 }

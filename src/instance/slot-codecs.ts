@@ -255,7 +255,7 @@ function boxedContainerSlot(
       if (ref === 0) return;
       ops.release(binding, ref);
       runtime.heap.free(ref);
-      runtime.forget(ref, `the container that was an element of ${where}`);
+      runtime.forget(ref, where);
     },
     trace: (at, tracer) => {
       const ref = u32[at / 4] as Ref;

@@ -111,6 +111,11 @@ export function fixedArray(element: TypeSpec, length: number): FixedArrayType {
 
 /** A typed array of any length, copied in and out: `typedArray('Float64Array')`. */
 export function typedArray(array: TypedArrayName): TypedArrayType {
+  if (!TYPED_ARRAYS.includes(array)) {
+    throw new DeclarationError(`typedArray(): ${String(array)} is none of ${TYPED_ARRAYS.join(', ')}`, {
+      actual: array,
+    });
+  }
   return Object.freeze({ kind: 'typedArray', nullable: false, array });
 }
 
@@ -143,13 +148,32 @@ const BY_NAME: Readonly<Record<string, FieldType>> = {
   bytes,
 };
 
+const KINDS: ReadonlySet<string> = new Set<FieldType['kind']>([
+  ...(['i8', 'u8', 'i16', 'u16', 'i32', 'u32', 'f32', 'f64', 'i64', 'u64', 'bool', 'date', 'enum'] as const),
+  ...(['string', 'bytes', 'typedArray', 'ref', 'embedded', 'fixedArray', 'list', 'queue', 'map'] as const),
+]);
+
+const TYPED_ARRAYS: readonly TypedArrayName[] = [
+  'Int8Array',
+  'Uint8Array',
+  'Uint8ClampedArray',
+  'Int16Array',
+  'Uint16Array',
+  'Int32Array',
+  'Uint32Array',
+  'Float32Array',
+  'Float64Array',
+  'BigInt64Array',
+  'BigUint64Array',
+];
+
 /** @throws DeclarationError when `spec` stands for no field type; the message says what to write */
 export function toFieldType(spec: TypeSpec): FieldType {
   if (typeof spec === 'string') {
     const named = BY_NAME[spec];
     if (named !== undefined) return named;
   } else if (typeof spec === 'object' && spec !== null && 'kind' in spec) {
-    return spec;
+    if (KINDS.has(spec.kind)) return spec;
   } else if (typeof spec === 'function') {
     const builtIn = fromConstructor(spec as ClassOf);
     if (builtIn !== undefined) return builtIn;
@@ -160,7 +184,7 @@ export function toFieldType(spec: TypeSpec): FieldType {
     );
   }
   throw new DeclarationError(
-    `${String(spec)} is not a field type: use i32, f64, 'string', nullable(...), list(...), map(...), () => Class and the like`,
+    `${typeof spec === 'object' ? JSON.stringify(spec) : String(spec)} is not a field type: use i32, f64, 'string', nullable(...), list(...), map(...), () => Class and the like`,
   );
 }
 

@@ -1,6 +1,7 @@
 /** Options of `Pool.open` and `Pool.create`. */
 import { PoolOpenError } from '../errors/index.js';
 import { DEFAULT_LOG_BYTES, MAX_POOL_BYTES, MIN_LOG_BYTES, PAGE_BYTES } from '../format/index.js';
+import { preview } from '../instance/index.js';
 import type { ClassOf } from '../layout/index.js';
 import { chooseBackend, type Domain, type EmulateOptions, type MemoryBackend } from '../memory/index.js';
 
@@ -57,9 +58,18 @@ const KNOWN = new Set([
 ]);
 
 /** @throws PoolOpenError OPTION, BACKEND */
-export function resolveOptions(options: PoolOptions): ResolvedOptions {
+export function resolveOptions(path: string, options: PoolOptions): ResolvedOptions {
+  if (typeof path !== 'string' || path === '') refuse('path', path, 'the name of a file');
+  if (typeof options !== 'object' || options === null)
+    refuse('options', options, 'an object, as in { root: Root }');
   for (const key of Object.keys(options))
-    if (!KNOWN.has(key)) refuse(key, 'is no option', `one of ${[...KNOWN].join(', ')}`);
+    if (!KNOWN.has(key)) {
+      const known = [...KNOWN].join(', ');
+      throw new PoolOpenError('OPTION', `there is no option ${key}: the options are ${known}`, {
+        option: key,
+      });
+    }
+  checkKinds(options);
   const backend =
     typeof options.backend === 'object' ? options.backend : chooseBackend(options.backend ?? null);
   const limit = backend.maxBytes;
@@ -87,8 +97,33 @@ export function resolveOptions(options: PoolOptions): ResolvedOptions {
   };
 }
 
+const DOMAINS: readonly Domain[] = ['cpu-cache', 'memory', 'emulated', 'block'];
+const EMULATE_KEYS = ['flushNs', 'fenceNs', 'flush'];
+
+/** Programs without TypeScript pass anything. */
+function checkKinds({ root, classes, create, emulate, domain, backend }: PoolOptions): void {
+  if (root !== undefined && typeof root !== 'function') refuse('root', root, 'a persistent class');
+  if (classes !== undefined && !Array.isArray(classes)) refuse('classes', classes, 'an array of classes');
+  for (const each of classes ?? [])
+    if (typeof each !== 'function') refuse('classes', each, 'persistent classes only');
+  if (create !== undefined && typeof create !== 'boolean') refuse('create', create, 'true or false');
+  if (domain !== undefined && !DOMAINS.includes(domain))
+    refuse('domain', domain, `one of ${DOMAINS.join(', ')}`);
+  if (typeof backend === 'string' && backend !== 'native' && backend !== 'mmap-io')
+    refuse('backend', backend, "'native', 'mmap-io' or a MemoryBackend");
+  if (emulate === undefined || typeof emulate === 'boolean') return;
+  const settings = typeof emulate === 'object' && emulate !== null ? Object.keys(emulate) : null;
+  if (settings === null || settings.some((key) => !EMULATE_KEYS.includes(key)))
+    refuse(
+      'emulate',
+      settings === null ? emulate : `{ ${settings.join(', ')} }`,
+      `true, false or an object with ${EMULATE_KEYS.join(', ')}`,
+    );
+}
+
 function refuse(option: string, value: unknown, expected: string): never {
-  throw new PoolOpenError('OPTION', `option ${option} = ${String(value)}: expected ${expected}`, {
+  const shown = typeof value === 'string' ? JSON.stringify(value) : preview(value);
+  throw new PoolOpenError('OPTION', `option ${option} = ${shown}: expected ${expected}`, {
     option,
     actual: value,
     expected,
