@@ -1,0 +1,60 @@
+/**
+ * The child process: goes on with the import where the pool left off, one transaction for each batch, and writes
+ * to stdout how many places are committed after each. It may be killed at any instant. At `pauseAt` it waits
+ * (to be killed), so that the parent gets to kill it as often as it wants to on any machine.
+ *
+ * `node importer.js <pool> <limit> <batch> <pauseAt>`
+ */
+import { readSync, writeSync } from 'node:fs';
+import { type PersistentList, Pool } from 'perdure';
+import { type Place, readPlaces } from './input.js';
+import { City, Country, World } from './model.js';
+
+/** What the list of a new name starts with. A plain array fills a list, which the types do not say yet. */
+const NO_CITIES = [] as unknown as PersistentList<City>;
+const STDIN = 0;
+const STDOUT = 1;
+const [path = '', limit = '', batch = '', pauseAt = ''] = process.argv.slice(2);
+
+importPlaces(readPlaces(Number(limit)));
+
+function importPlaces(places: readonly Place[]): void {
+  using pool = Pool.open(path, { root: World, emulate: true });
+  const world = pool.root(World);
+  while (world.imported < places.length) {
+    pool.txn(() => {
+      const end = Math.min(world.imported + Number(batch), places.length);
+      for (let number = world.imported; number < end; number++) add(world, number, places[number] as Place);
+      world.imported = end;
+    });
+    // Straight to the pipe: a report that was written is not lost with the process. Fails when the parent is gone.
+    writeSync(STDOUT, `${world.imported}\n`);
+    if (world.imported >= Number(pauseAt) && world.imported < places.length) waitForEnd();
+  }
+}
+
+function add(world: World, number: number, place: Place): void {
+  const city = new City();
+  city.number = number;
+  city.name = place.name;
+  city.latitude = Number(place.lat);
+  city.longitude = Number(place.lng);
+  const country = countryOf(world, place.country);
+  city.country = country;
+  country.cities.push(city);
+  world.byName.getOrInsert(place.name, NO_CITIES).push(city);
+}
+
+function countryOf(world: World, code: string): Country {
+  return world.countries.getOrInsertComputed(code, () => {
+    const country = new Country();
+    country.code = code;
+    return country;
+  });
+}
+
+/** Blocks until the parent kills this process, or is gone itself and its end of stdin closes. */
+function waitForEnd(): never {
+  readSync(STDIN, new Uint8Array(1));
+  process.exit(1);
+}

@@ -1,0 +1,34 @@
+/** What the pool holds: the places of the world, reached by country code and by name. */
+import { Field, f64, list, map, Persistent, type PersistentList, type PersistentMap, u32 } from 'perdure';
+
+@Persistent()
+export class City {
+  /** Its place in the input, from 0. */
+  @Field(u32) declare number: number;
+  @Field('string') declare name: string;
+  @Field(() => Country) declare country: Country | null;
+  @Field(f64) declare latitude: number;
+  @Field(f64) declare longitude: number;
+}
+
+@Persistent()
+export class Country {
+  /** ISO 3166, two letters. */
+  @Field('string') declare code: string;
+  @Field(list(() => City)) declare cities: PersistentList<City>;
+}
+
+/** The root of the pool. */
+@Persistent()
+export class World {
+  @Field(u32) declare imported: number;
+  @Field(map('string', () => Country)) declare countries: PersistentMap<string, Country>;
+  /** Many names are those of several cities. */
+  @Field(
+    map(
+      'string',
+      list(() => City),
+    ),
+  )
+  declare byName: PersistentMap<string, PersistentList<City>>;
+}
