@@ -110,7 +110,7 @@ export function Field(...types: [type?: TypeSpec]): (target: object, key: string
       throw new DeclarationError(`${className}[${String(key)}]: a @Field needs a string name`, { className });
     }
     const existing = Object.getOwnPropertyDescriptor(target, key);
-    if (existing !== undefined) {
+    if (existing !== undefined && key !== 'constructor') {
       const what = 'value' in existing ? 'a method' : 'a getter or setter';
       throw new DeclarationError(
         `${className}.${key} is ${what}: a @Field is a property without code; decorate the property that it is computed from`,

@@ -61,9 +61,11 @@ export class Heap implements TxnParticipant {
   readonly #mask = new Int32Array(CLASS_COUNT);
   /** Spans of each class that may have free blocks. */
   readonly #candidates: number[][] = SIZE_CLASSES.map(() => []);
-  readonly #isCandidate: Set<number> = new Set();
+  readonly #candidateKind = new Map<number, number>();
   /** Whether the running transaction has changed the heap. */
   #enlisted = false;
+  /** Refs below lie inside the file; the file may have grown since. */
+  endRef = 0;
   /** Blocks to free when the transaction commits. */
   #freed: Ref[] = [];
 
@@ -108,6 +110,13 @@ export class Heap implements TxnParticipant {
     this.#freed.push(ref);
   }
 
+  /** Whether `ref` lies behind the last span of the file, where a load would end the process. */
+  isBeyondEnd(ref: number): boolean {
+    if (ref < this.endRef) return false;
+    this.endRef = this.#heapStart + this.#table.spanCount * SPAN_GRANULES;
+    return ref >= this.endRef;
+  }
+
   /** Size of the block at `ref`, as allocated (its size class). */
   blockBytes(ref: Ref): number {
     const span = this.#spanOf(ref);
@@ -122,9 +131,13 @@ export class Heap implements TxnParticipant {
     if (!(ref >= this.#heapStart)) return false;
     const span = this.#spanOf(ref);
     if (span >= this.#table.spanCount) return false;
-    const kind = this.#table.entry(span) & SPAN_KIND_MASK;
+    const entry = this.#table.entry(span);
+    const kind = entry & SPAN_KIND_MASK;
     const inSpan = (ref - this.#heapStart) % SPAN_GRANULES;
-    if (kind === SPAN_KIND.large.value) return inSpan === 0;
+    if (kind === SPAN_KIND.large.value) {
+      const spans = entry >>> SPAN_PARAM_SHIFT;
+      return inSpan === 0 && spans > 0 && span + spans <= this.#table.spanCount;
+    }
     const sizeClass = kind - SPAN_KIND.small.value;
     if (sizeClass < 0 || sizeClass >= CLASS_COUNT) return false;
     const index = (inSpan - (BITMAP_GRANULES[sizeClass] as number)) / (CLASS_GRANULES[sizeClass] as number);
@@ -272,7 +285,7 @@ export class Heap implements TxnParticipant {
       if (candidates.length === 0 && !this.#table.scanMore()) break;
       const span = candidates.pop();
       if (span === undefined) continue;
-      this.#isCandidate.delete(span);
+      this.#unnote(span, sizeClass);
       if (this.#tryActivate(span, sizeClass)) return;
     }
     try {
@@ -289,7 +302,7 @@ export class Heap implements TxnParticipant {
     while (this.#table.scanMore());
     const candidates = this.#candidates[sizeClass] as number[];
     for (let span = candidates.pop(); span !== undefined; span = candidates.pop()) {
-      this.#isCandidate.delete(span);
+      this.#unnote(span, sizeClass);
       if (this.#tryActivate(span, sizeClass)) return true;
     }
     return false;
@@ -322,10 +335,17 @@ export class Heap implements TxnParticipant {
     return span;
   }
 
+  #unnote(span: number, sizeClass: number): void {
+    if (this.#candidateKind.get(span) === SPAN_KIND.small.value + sizeClass) this.#candidateKind.delete(span);
+  }
+
   #noteSpan(span: number, kind: number): void {
-    if (this.#isCandidate.has(span)) return;
-    this.#isCandidate.add(span);
-    (this.#candidates[kind - SPAN_KIND.small.value] as number[]).push(span);
+    // By kind: a span that was noted, freed and taken for another size class is a candidate of that one.
+    if (this.#candidateKind.get(span) === kind) return;
+    const candidates = this.#candidates[kind - SPAN_KIND.small.value];
+    if (candidates === undefined) return; // no valid kind: `check` reports it
+    this.#candidateKind.set(span, kind);
+    candidates.push(span);
   }
 
   /** Blocks given out since may be free again: the volatile view of every active span is void. */
@@ -360,7 +380,7 @@ export class Heap implements TxnParticipant {
     const entry = this.#table.entry(span);
     const kind = entry & SPAN_KIND_MASK;
     if (kind === SPAN_KIND.large.value) {
-      this.#table.free(span, entry >>> SPAN_PARAM_SHIFT);
+      this.#table.freeRun(span);
       return;
     }
     const sizeClass = kind - SPAN_KIND.small.value;
@@ -387,6 +407,17 @@ export class Heap implements TxnParticipant {
     const first = this.#spanStart(span) + (BITMAP_GRANULES[sizeClass] as number);
     for (let word = 0; word < (BITMAP_WORDS[sizeClass] as number); word += 1) {
       let bits = this.#u32[this.#bitmapWord(span, word)] as number;
+      const left = (BLOCKS[sizeClass] as number) - word * 32;
+      if (left < 32 && bits >>> left !== 0) {
+        const offset = this.#bitmapWord(span, word) * 4;
+        throw new CorruptionError(
+          `the bitmap of span ${span} at offset ${offset} marks blocks beyond its end`,
+          {
+            span,
+            offset,
+          },
+        );
+      }
       while (bits !== 0) {
         const bit = 31 - Math.clz32(bits & -bits);
         bits &= bits - 1;

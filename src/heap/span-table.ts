@@ -79,6 +79,11 @@ export class SpanTable {
     for (let span = first; span < first + spans; span += 1) this.#freedNow.add(span);
   }
 
+  /** Frees a run of which `first` is the first span. @throws CorruptionError when it is none */
+  freeRun(first: number): void {
+    this.free(first, this.#validRun(first, this.spanCount));
+  }
+
   /** Tells of the next batch of spans of small blocks; false when all are known. */
   scanMore(): boolean {
     const count = this.spanCount;

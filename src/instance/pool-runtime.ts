@@ -147,7 +147,7 @@ export class PoolRuntime implements Runtime {
   }
 
   #materialize(ref: Ref, expected: ClassBinding | null): object {
-    const layoutId = this.views.u32[ref * 4] as number;
+    const { u32 } = this.views;
     if (!this.heap.isBlock(ref)) {
       throw new CorruptionError(
         `${this.path}: a reference points to offset ${offsetOf(ref)}, where no object is`,
@@ -157,7 +157,13 @@ export class PoolRuntime implements Runtime {
         },
       );
     }
-    const binding = this.bindingForId(layoutId);
+    const binding = this.bindingForId(u32[ref * 4] as number);
+    if (binding.layout.sizeBytes > this.heap.blockBytes(ref)) {
+      throw new CorruptionError(
+        `${this.path}: the block at offset ${offsetOf(ref)} is too small for a ${binding.layout.name}`,
+        { path: this.path, offset: offsetOf(ref), expected: binding.layout.sizeBytes },
+      );
+    }
     if (expected !== null && !binding.isA(expected)) {
       throw new CorruptionError(
         `${this.path}: the object at offset ${offsetOf(ref)} is a ${binding.layout.name}, expected a ${expected.layout.name}`,

@@ -26,11 +26,13 @@ export class StringStore {
   /** The string in the block at `ref`. @throws CorruptionError */
   read(ref: Ref): string {
     const { u32, u8, bytes } = this.#views;
+    const heap = this.#heap;
+    if (ref >= heap.endRef && heap.isBeyondEnd(ref)) this.#validate(ref, 0);
     const length = u32[ref * 4 + 1] as number;
     const start = ref * 16 + BLOCK_HEADER_BYTES;
     const layoutId = u32[ref * 4];
     if (layoutId === LAYOUT_ID.stringLatin1) {
-      if (length <= SHORT) return shortLatin1(u8, start, length);
+      if (length <= SHORT && start + length <= heap.endRef * 16) return shortLatin1(u8, start, length);
       this.#validate(ref, length);
       return bytes.latin1Slice(start, start + length);
     }
@@ -66,6 +68,7 @@ export class StringStore {
   /** A copy of the bytes in the block at `ref`. @throws CorruptionError */
   readBytes(ref: Ref): Uint8Array<ArrayBuffer> {
     const { u32, u8 } = this.#views;
+    this.#validate(ref, 0);
     const length = u32[ref * 4 + 1] as number;
     if (u32[ref * 4] !== LAYOUT_ID.bytes) {
       throw new CorruptionError(

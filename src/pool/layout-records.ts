@@ -171,10 +171,19 @@ export class LayoutRecords implements LayoutRegistry {
     return new CorruptionError(`${path}: ${what} (offset ${offset})`, { path, offset });
   }
 
+  #difference(stored: string, layout: Layout, record: Record): string {
+    try {
+      return describeDifference(stored, layout.descriptor);
+    } catch (error) {
+      if (!(error instanceof SyntaxError || error instanceof TypeError)) throw error;
+      throw this.#corrupt(`the description of class ${record.name} cannot be read`, offsetOf(record.ref));
+    }
+  }
+
   #mismatch(layout: Layout, record: Record): SchemaError {
     const { views, strings, path } = this.#runtime();
     const stored = views.u32[record.ref * 4 + LAYOUT_RECORD.descriptor.offset / 4] as number;
-    const difference = describeDifference(strings.read(this.#stringRef(stored)), layout.descriptor);
+    const difference = this.#difference(strings.read(this.#stringRef(stored)), layout, record);
     return new SchemaError(
       `class ${layout.name} differs from the one that pool ${path} was written with: ${difference}. ` +
         'Open the pool with the class as it was, or create a new pool',
