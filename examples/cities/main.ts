@@ -14,7 +14,7 @@ import { World } from './model.js';
 import { type DemoOptions, parseOptions, USAGE } from './options.js';
 import { Progress } from './progress.js';
 import { answerQueries } from './queries.js';
-import { verify } from './verify.js';
+import { verifyInThread } from './verify-thread.js';
 
 /** The pool is not what it must be. */
 class WrongPoolError extends Error {}
@@ -111,14 +111,14 @@ async function importAndKill(state: State): Promise<void> {
   importer = null;
   if (!killed) throw new Error('the importer came to its end before it was killed');
   state.kills += 1;
-  reopen(state, Math.max(reported, state.imported), `kill ${state.kills}`);
+  await reopen(state, Math.max(reported, state.imported), `kill ${state.kills}`);
 }
 
 async function importRest(state: State): Promise<void> {
   const { killed } = await runImporter(state, state.total, () => {});
   importer = null;
   if (killed) throw new Error('the importer was killed by someone else');
-  reopen(state, state.total, 'clean end');
+  await reopen(state, state.total, 'clean end');
 }
 
 function runImporter(state: State, pauseAt: number, onReport: (imported: number) => void) {
@@ -136,26 +136,31 @@ function runImporter(state: State, pauseAt: number, onReport: (imported: number)
   return importer.ended;
 }
 
-/** Opens the pool, which recovers it, and checks all of it. */
-function reopen(state: State, reported: number, what: string): void {
-  const { total, options, progress } = state;
-  const start = performance.now();
-  using pool = Pool.open(state.path, { root: World, emulate: true });
-  const recoveryMs = performance.now() - start;
+/** Opens the pool, which recovers it, and has all of it checked. */
+async function reopen(state: State, reported: number, what: string): Promise<void> {
+  const { path, total, options, progress } = state;
+  const { recoveryMs, outcome } = recover(path);
   state.worstRecoveryMs = Math.max(state.worstRecoveryMs, recoveryMs);
-  const { outcome, records } = pool.stats().recovery;
-  const checkStart = performance.now();
-  const problems = verify(pool, { total, batch: options.batch, reported });
-  const world = pool.root(World);
-  state.imported = world.imported;
-  if (problems.length > 0) {
-    throw new WrongPoolError(`after ${what}, pool ${state.path} is wrong:\n  ${problems.join('\n  ')}`);
+  const start = performance.now();
+  const found = await verifyInThread(path, { total, batch: options.batch, reported });
+  if (found.problems.length > 0) {
+    throw new WrongPoolError(`after ${what}, pool ${path} is wrong:\n  ${found.problems.join('\n  ')}`);
   }
-  const undone = outcome === 'rolled-back' ? `, ${format(records)} records rolled back` : '';
+  state.imported = found.imported;
   progress.line(
-    `${what}: ${format(state.imported)} cities in ${world.countries.size} countries; recovered in ` +
-      `${recoveryMs.toFixed(1)} ms (${outcome}${undone}); checked in ${seconds(checkStart)}`,
+    `${what}: ${format(found.imported)} cities in ${found.countries} countries; recovered in ` +
+      `${recoveryMs.toFixed(1)} ms (${outcome}); checked in ${seconds(start)}`,
   );
+}
+
+function recover(path: string): { recoveryMs: number; outcome: string } {
+  const start = performance.now();
+  using pool = Pool.open(path, { root: World, emulate: true });
+  const recoveryMs = performance.now() - start;
+  const { outcome, records } = pool.stats().recovery;
+  if (outcome === 'clean') return { recoveryMs, outcome: 'closed by the importer' };
+  if (outcome === 'committed') return { recoveryMs, outcome: 'the last transaction was complete' };
+  return { recoveryMs, outcome: `an open transaction rolled back, ${format(records)} log records` };
 }
 
 function createPool(path: string): { fileSystem: string } {
