@@ -41,7 +41,13 @@ try {
   run(
     'the test',
     process.execPath,
-    [vitest, 'run', 'test/memory/mmap-io.test.ts', ...process.argv.slice(2)],
+    [
+      vitest,
+      'run',
+      'test/memory/mmap-io.test.ts',
+      'test/pool/mmap-io-pool.test.ts',
+      ...process.argv.slice(2),
+    ],
     {
       cwd: root,
       env: { PERDURE_MMAP_IO: packageFolder },

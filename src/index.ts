@@ -4,6 +4,8 @@
 export { PersistentList, PersistentMap, PersistentQueue } from './collections/index.js';
 export { Field, Persistent, type PersistentOptions } from './decorators/index.js';
 export * from './errors/index.js';
+export type { Offset, Ref } from './format/index.js';
+export type { HeapStats } from './heap/index.js';
 export { FixedArray, toPlain } from './instance/index.js';
 export {
   type Access,
@@ -46,14 +48,17 @@ export {
   u32,
   u64,
 } from './layout/index.js';
-export type {
-  Domain,
-  EmulateOptions,
-  Memory,
-  MemoryBackend,
-  MemoryInfo,
-  MemoryOpenOptions,
-  PersistCounters,
-  RecordWriter,
+export {
+  type Domain,
+  type EmulateOptions,
+  type Memory,
+  type MemoryBackend,
+  type MemoryInfo,
+  type MemoryOpenOptions,
+  type PersistCounters,
+  type RecordWriter,
+  STEP,
+  type Step,
 } from './memory/index.js';
 export { type CheckReport, type NamedRoots, Pool, type PoolOptions, type PoolStats } from './pool/index.js';
+export type { RecoveryResult } from './txn/index.js';

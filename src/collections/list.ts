@@ -12,11 +12,12 @@ import {
   type ContainerBinding,
   type ContainerOps,
   detach,
+  GET,
+  SET,
   type SlotCodec,
 } from '../instance/index.js';
 import type { ContainerType, ListType } from '../layout/index.js';
 import { contentsOf } from './contents.js';
-import { GET, SET } from './index-access.js';
 import { ListTree } from './list-tree.js';
 import { type ListCodecs, releaseList, walkList } from './list-walk.js';
 import { clampIndex, Sequence } from './sequence.js';

@@ -46,6 +46,7 @@ const SLOTS = QUEUE_CHUNK.slots.offset;
 const CHUNK_BYTES = [48, 80, 144, 272, 544, 1040];
 const MAX_LENGTH = 2 ** 32 - 1;
 
+/** A first-in, first-out queue in the pool: the type of a `queue(...)` field. Iterates from front to back. */
 export class PersistentQueue<T = unknown> extends Container<QueueCodecs> implements Iterable<T> {
   /** Elements dequeued through this handle, and how often it was emptied otherwise: for iterators. */
   #dequeued = 0;

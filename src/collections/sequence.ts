@@ -6,8 +6,7 @@
  * It may not change anything.
  */
 import { type InspectOptions, inspect } from 'node:util';
-import { Container } from '../instance/index.js';
-import { addIndexAccess, GET, type Indexed, SET } from './index-access.js';
+import { addIndexAccess, Container, GET, type Indexed, SET } from '../instance/index.js';
 
 type Visit<T, S, R> = (value: T, index: number, sequence: S) => R;
 

@@ -154,9 +154,10 @@ function replaceConstructor<C extends ClassOf>(target: C, name: string, access: 
     if (new.target === undefined) throw new TypeError(`class ${name} cannot be called without new`);
     return construct(metadata, args, new.target as unknown as ClassOf);
   };
-  Object.setPrototypeOf(replacement, target);
-  Object.defineProperty(replacement, 'name', { value: target.name, configurable: true });
+  // Beside the class, not below it: who climbs from constructor to constructor must come to an end.
+  Object.setPrototypeOf(replacement, Object.getPrototypeOf(target) as object | null);
   Object.defineProperty(replacement, 'prototype', { value: prototype, writable: false });
+  mirrorStatics(target, replacement);
   Object.defineProperty(prototype, 'constructor', { value: replacement, configurable: true, writable: true });
   const metadata: ClassMetadata = {
     name,
@@ -166,4 +167,25 @@ function replaceConstructor<C extends ClassOf>(target: C, name: string, access: 
   };
   declareClass(metadata);
   return replacement as unknown as C;
+}
+
+/** Name, length and static members; data stays where it is, so that class and replacement see the same. */
+function mirrorStatics(target: ClassOf, replacement: object): void {
+  for (const key of Reflect.ownKeys(target)) {
+    if (key === 'prototype') continue;
+    const descriptor = Object.getOwnPropertyDescriptor(target, key) as PropertyDescriptor;
+    const isData =
+      'value' in descriptor && descriptor.writable === true && typeof descriptor.value !== 'function';
+    const mirrored: PropertyDescriptor = isData
+      ? {
+          configurable: true,
+          enumerable: descriptor.enumerable ?? false,
+          get: () => Reflect.get(target, key) as unknown,
+          set: (value: unknown) => {
+            Reflect.set(target, key, value);
+          },
+        }
+      : { ...descriptor, configurable: true };
+    Object.defineProperty(replacement, key, mirrored);
+  }
 }

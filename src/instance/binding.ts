@@ -6,13 +6,13 @@ import { inspect } from 'node:util';
 import { TxnRequiredError, ValueError } from '../errors/index.js';
 import { BLOCK, GRANULE_BYTES, LAYOUT_ID, type Ref } from '../format/index.js';
 import { type ClassOf, type FieldType, isContainerType, type Layout, layoutOf } from '../layout/index.js';
-import type { Tracer } from './codec.js';
+import type { FieldAccess, Tracer } from './codec.js';
 import { compileView, type ViewClass } from './compile.js';
-import { createFieldAccess, type FieldAccess } from './field-access.js';
+import { createFieldAccess } from './field-access.js';
 import { BINDING, DIRECT, type Handle, REF, STAMP } from './handle.js';
 import { inspectInstance } from './inspect.js';
+import type { BoundClass, InstanceRuntime } from './instance-runtime.js';
 import { toPlain } from './plain.js';
-import type { PoolRuntime } from './pool-runtime.js';
 import { createShell, guardPrototype, type Shell } from './proxy.js';
 import { preview, refuseValue } from './scalar-codecs.js';
 import { snapshotField } from './snapshot-field.js';
@@ -26,8 +26,8 @@ interface InnerHeader {
   layoutId(): number;
 }
 
-export class ClassBinding {
-  readonly runtime: PoolRuntime;
+export class ClassBinding implements BoundClass {
+  readonly runtime: InstanceRuntime;
   readonly layout: Layout;
   /** Id in object headers; 0 until the class is registered in the pool. */
   layoutId = 0;
@@ -39,7 +39,7 @@ export class ClassBinding {
   #inner: readonly InnerHeader[] | null = null;
   readonly #bases: ReadonlySet<object>;
 
-  constructor(runtime: PoolRuntime, layout: Layout) {
+  constructor(runtime: InstanceRuntime, layout: Layout) {
     this.runtime = runtime;
     this.layout = layout;
     this.#bases = new Set<object>([layout.metadata.constructor, ...layout.bases]);
@@ -51,7 +51,7 @@ export class ClassBinding {
   }
 
   /** Whether objects of this class may stand where one of `base` is declared. */
-  isA(base: ClassBinding): boolean {
+  isA(base: BoundClass): boolean {
     return base === this || this.#bases.has(base.layout.metadata.constructor);
   }
 

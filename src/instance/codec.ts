@@ -3,7 +3,7 @@
  * have accessors compiled from the same rules; containers store their elements through slot codecs.
  */
 import type { Offset, Ref } from '../format/index.js';
-import type { FieldType } from '../layout/index.js';
+import type { FieldLayout, FieldType } from '../layout/index.js';
 
 /** Told about everything a slot or block refers to (check and garbage collection). */
 export interface Tracer {
@@ -35,4 +35,21 @@ export interface SlotCodec<T = unknown> {
   /** Frees what the slot owns (at commit). The slot must be overwritten or discarded afterwards. */
   release(at: Offset): void;
   trace(at: Offset, tracer: Tracer): void;
+}
+
+/** One field of the objects of one pool. The object is snapshotted, or fresh, when `write` or `clear` is called. */
+export interface FieldAccess {
+  readonly layout: FieldLayout;
+  read(ref: Ref): unknown;
+  /** @throws ValueError or ForeignObjectError naming class and field; nothing was changed */
+  check(value: unknown): void;
+  /** Stores a checked value and frees what it replaces. */
+  write(ref: Ref, value: unknown): void;
+  /** Back to the initial value; frees what was there. */
+  clear(ref: Ref): void;
+  /** The same, when the struct that the field is in gives way to null: handles of what lies inside die. */
+  discard(ref: Ref): void;
+  /** Frees what the field owns, when the whole object goes. */
+  release(ref: Ref): void;
+  trace(ref: Ref, tracer: Tracer): void;
 }

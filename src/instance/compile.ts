@@ -6,11 +6,12 @@
  * A setter: checks the value (nothing is changed if it does not fit), makes sure that the object was snapshotted
  * in this transaction (INV-TXN-1), stores.
  */
+
 import { GRANULE_BYTES, type Ref } from '../format/index.js';
 import type { FieldLayout, ScalarKind } from '../layout/index.js';
-import type { ClassBinding } from './binding.js';
-import type { FieldAccess } from './field-access.js';
+import type { FieldAccess } from './codec.js';
 import { type Handle, PAGE, REF, STAMP } from './handle.js';
+import type { BoundClass } from './instance-runtime.js';
 import { CHECKS } from './scalar-codecs.js';
 
 /** The class whose objects are direct views: made from a ref and a transaction stamp. */
@@ -18,7 +19,7 @@ export type ViewClass = new (ref: Ref, stamp: number) => Handle;
 
 /** What compiled code calls. */
 export interface CompileSupport {
-  readonly binding: ClassBinding;
+  readonly binding: BoundClass;
   /** Snapshots the part of the object that the field occupies, or the whole of a small object. */
   touch(handle: Handle, field: FieldAccess): void;
   /** Throws the error for a value that the field does not accept. */

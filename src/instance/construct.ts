@@ -5,10 +5,11 @@
  * (or at the end). So `this.id = 1` in a constructor works, and field initialisers (`count = 0`), which define
  * properties on `this`, are found on the shell afterwards and become the initial values.
  */
+
 import { DeclarationError, ValueError } from '../errors/index.js';
 import type { ClassMetadata, ClassOf } from '../layout/index.js';
-import type { ClassBinding } from './binding.js';
 import { DIRECT, type Handle } from './handle.js';
+import type { BoundClass } from './instance-runtime.js';
 import { runningRuntime } from './pool-runtime.js';
 
 /** Own field of a construction shell: the instance, once there is one. */
@@ -46,7 +47,7 @@ function constructBase(metadata: ClassMetadata, args: readonly unknown[], newTar
 }
 
 function takeInitialisers(
-  binding: ClassBinding,
+  binding: BoundClass,
   shell: object,
   instance: object,
   keys: readonly string[],
@@ -68,7 +69,7 @@ function takeInitialisers(
 }
 
 /** The class whose `prototype` the construction shells of a persistent class have, in one pool. */
-function createShellClass(binding: ClassBinding): ClassOf {
+function createShellClass(binding: BoundClass): ClassOf {
   const { metadata } = binding.layout;
   const ShellClass = class extends (metadata.original as new (...args: unknown[]) => object) {};
   const instanceOf = (shell: Shell): object => {

@@ -5,36 +5,19 @@
  */
 import { GRANULE_BYTES, type Offset, type Ref } from '../format/index.js';
 import { describeType, type FieldLayout } from '../layout/index.js';
-import type { Tracer } from './codec.js';
+import type { FieldAccess } from './codec.js';
 import { fixedArrayCodec } from './fixed-array.js';
 import { containerCodec, embeddedCodec, type InlineCodec } from './inline-codecs.js';
-import type { PoolRuntime } from './pool-runtime.js';
+import type { InstanceRuntime } from './instance-runtime.js';
 import { refuseValue } from './scalar-codecs.js';
 import { createSlotCodec } from './slot-codecs.js';
 
-/** One field of the objects of one pool. The object is snapshotted, or fresh, when `write` or `clear` is called. */
-export interface FieldAccess {
-  readonly layout: FieldLayout;
-  read(ref: Ref): unknown;
-  /** @throws ValueError or ForeignObjectError naming class and field; nothing was changed */
-  check(value: unknown): void;
-  /** Stores a checked value and frees what it replaces. */
-  write(ref: Ref, value: unknown): void;
-  /** Back to the initial value; frees what was there. */
-  clear(ref: Ref): void;
-  /** The same, when the struct that the field is in gives way to null: handles of what lies inside die. */
-  discard(ref: Ref): void;
-  /** Frees what the field owns, when the whole object goes. */
-  release(ref: Ref): void;
-  trace(ref: Ref, tracer: Tracer): void;
-}
-
-export function createFieldAccess(runtime: PoolRuntime, layout: FieldLayout): FieldAccess {
+export function createFieldAccess(runtime: InstanceRuntime, layout: FieldLayout): FieldAccess {
   const codec = codecAtOffset(runtime, layout);
   return layout.presence === null ? always(layout, codec) : nullable(runtime, layout, codec);
 }
 
-function codecAtOffset(runtime: PoolRuntime, layout: FieldLayout): InlineCodec {
+function codecAtOffset(runtime: InstanceRuntime, layout: FieldLayout): InlineCodec {
   const { type, where } = layout;
   switch (type.kind) {
     case 'list':
@@ -51,7 +34,7 @@ function codecAtOffset(runtime: PoolRuntime, layout: FieldLayout): InlineCodec {
 }
 
 /** A slot codec as a field: replacing a value frees the old one. */
-function slotInObject(runtime: PoolRuntime, layout: FieldLayout): InlineCodec {
+function slotInObject(runtime: InstanceRuntime, layout: FieldLayout): InlineCodec {
   const { presence, type, where, bytes } = layout;
   const codec = createSlotCodec(runtime, presence === null ? type : { ...type, nullable: false }, where);
   const { u8, u32 } = runtime.views;
@@ -89,7 +72,7 @@ function always(layout: FieldLayout, codec: InlineCodec): FieldAccess {
   };
 }
 
-function nullable(runtime: PoolRuntime, layout: FieldLayout, codec: InlineCodec): FieldAccess {
+function nullable(runtime: InstanceRuntime, layout: FieldLayout, codec: InlineCodec): FieldAccess {
   const { u8 } = runtime.views;
   const { offset, mask } = layout.presence as { offset: number; mask: number };
   const accepts = `${describeType({ ...layout.type, nullable: false })} or null`;

@@ -7,22 +7,22 @@ import { BLOCK_HEADER_BYTES, GRANULE_BYTES, type Offset, type Ref } from '../for
 import type { FixedArrayType } from '../layout/index.js';
 import type { SlotCodec } from './codec.js';
 import { type Handle, PAGE, REF, STAMP } from './handle.js';
-import { indexedPrototype } from './indexed-prototype.js';
+import { addIndexAccess, GET, type Indexed, SET } from './index-access.js';
 import { type InlineCodec, refAt } from './inline-codecs.js';
-import type { PoolRuntime } from './pool-runtime.js';
+import type { InstanceRuntime } from './instance-runtime.js';
 import { refuseValue } from './scalar-codecs.js';
 
 const BINDING: unique symbol = Symbol('perdure.fixedArray');
 
 interface FixedArrayBinding {
-  readonly runtime: PoolRuntime;
+  readonly runtime: InstanceRuntime;
   readonly codec: SlotCodec;
   readonly length: number;
   readonly where: string;
 }
 
 /** The elements of a `fixedArray(...)` field: array-like, iterable, of constant length. */
-export class FixedArray<T = unknown> implements Handle {
+export class FixedArray<T = unknown> implements Handle, Indexed {
   [index: number]: T;
   [REF]: Ref;
   [STAMP] = 0;
@@ -68,6 +68,14 @@ export class FixedArray<T = unknown> implements Handle {
     codec.write(at, value);
   }
 
+  [GET](index: number): T | undefined {
+    return this.at(index);
+  }
+
+  [SET](index: number, value: unknown): void {
+    this.set(index, value as T);
+  }
+
   *[Symbol.iterator](): IterableIterator<T> {
     for (let i = 0; i < this.length; i += 1) yield this.at(i) as T;
   }
@@ -98,21 +106,14 @@ export class FixedArray<T = unknown> implements Handle {
   }
 }
 
-Object.setPrototypeOf(
-  FixedArray.prototype,
-  indexedPrototype<FixedArray>({
-    get: (array, index) => array.at(index),
-    set: (array, index, value) => array.set(index, value),
-    where: (array) => array[BINDING].where,
-  }),
-);
+addIndexAccess(FixedArray);
 
 function slotAt(array: FixedArray, index: number): Offset {
   const { codec } = array[BINDING];
   return (array[REF] * GRANULE_BYTES + BLOCK_HEADER_BYTES + index * codec.sizeBytes) as Offset;
 }
 
-export function fixedArrayCodec(runtime: PoolRuntime, type: FixedArrayType, where: string): InlineCodec {
+export function fixedArrayCodec(runtime: InstanceRuntime, type: FixedArrayType, where: string): InlineCodec {
   const codec: SlotCodec = runtime.codec(type.element, `${where}[]`);
   if (codec.sizeBytes > 8)
     throw new DeclarationError(`${where}: nullable 8-byte elements do not fit a fixed array; use list(...)`, {

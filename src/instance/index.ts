@@ -1,10 +1,10 @@
-export { ClassBinding } from './binding.js';
 export * from './codec.js';
 export { construct } from './construct.js';
 export * from './container.js';
 export { FixedArray } from './fixed-array.js';
 export * from './handle.js';
-export { type IndexedAccess, indexedPrototype } from './indexed-prototype.js';
+export { addIndexAccess, GET, type Indexed, SET } from './index-access.js';
+export type { BoundClass, InstanceRuntime } from './instance-runtime.js';
 export { bindingOfInstance, detach, fromPlain, toPlain } from './plain.js';
 export { type LayoutRegistry, PoolRuntime, runningRuntime } from './pool-runtime.js';
 export * from './runtime.js';

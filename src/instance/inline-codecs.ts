@@ -6,7 +6,7 @@ import { DeclarationError } from '../errors/index.js';
 import { BLOCK_HEADER_BYTES, GRANULE_BYTES, type Offset, type Ref } from '../format/index.js';
 import { type FieldType, isContainerType } from '../layout/index.js';
 import type { Tracer } from './codec.js';
-import type { PoolRuntime } from './pool-runtime.js';
+import type { InstanceRuntime } from './instance-runtime.js';
 import { refuseValue } from './scalar-codecs.js';
 import { snapshotField } from './snapshot-field.js';
 
@@ -24,7 +24,7 @@ export interface InlineCodec {
   trace(at: Offset, tracer: Tracer): void;
 }
 
-export function containerCodec(runtime: PoolRuntime, type: FieldType, where: string): InlineCodec {
+export function containerCodec(runtime: InstanceRuntime, type: FieldType, where: string): InlineCodec {
   if (!isContainerType(type)) throw new DeclarationError(`${where}: not a container`, { where });
   const binding = runtime.containerBinding(type, where);
   const { ops } = binding;
@@ -45,7 +45,7 @@ export function containerCodec(runtime: PoolRuntime, type: FieldType, where: str
 }
 
 export function embeddedCodec(
-  runtime: PoolRuntime,
+  runtime: InstanceRuntime,
   type: FieldType & { readonly kind: 'embedded' },
   where: string,
 ): InlineCodec {

@@ -1,17 +1,18 @@
 /** Between persistent objects and plain ones: `toPlain` copies out, `fromPlain` creates from plain data. */
+
 import { ValueError } from '../errors/index.js';
 import type { FieldType } from '../layout/index.js';
-import type { ClassBinding } from './binding.js';
 import { BOUND, Container } from './container.js';
 import { FixedArray } from './fixed-array.js';
 import { BINDING, DIRECT } from './handle.js';
+import type { BoundClass } from './instance-runtime.js';
 import { preview } from './scalar-codecs.js';
 
 /** The class binding of a persistent instance; undefined for anything else. */
-export function bindingOfInstance(value: unknown): ClassBinding | undefined {
+export function bindingOfInstance(value: unknown): BoundClass | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const direct = (value as { [DIRECT]?: object })[DIRECT];
-  return direct === undefined ? undefined : (direct as { [BINDING]?: ClassBinding })[BINDING];
+  return direct === undefined ? undefined : (direct as { [BINDING]?: BoundClass })[BINDING];
 }
 
 /**
@@ -71,10 +72,10 @@ export function detach(value: unknown): unknown {
  * and maps of references, become objects of the declared classes; sharing and cycles among them are kept.
  * @throws ValueError for an unknown field or a value that does not fit
  */
-export function fromPlain(binding: ClassBinding, plain: object): object {
+export function fromPlain(binding: BoundClass, plain: object): object {
   const made = new Map<object, object>();
   const pending: (() => void)[] = [];
-  const make = (target: ClassBinding, source: object): object => {
+  const make = (target: BoundClass, source: object): object => {
     const known = made.get(source);
     if (known !== undefined) return known;
     if (Array.isArray(source) || source instanceof Map) {
@@ -105,7 +106,7 @@ export function fromPlain(binding: ClassBinding, plain: object): object {
         return value;
     }
   };
-  const fill = (target: ClassBinding, instance: object, source: object): void => {
+  const fill = (target: BoundClass, instance: object, source: object): void => {
     for (const [key, value] of Object.entries(source)) {
       const field = target.fields.find((candidate) => candidate.layout.name === key);
       if (field === undefined) {

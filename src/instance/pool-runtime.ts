@@ -27,7 +27,7 @@ import type { SlotCodec } from './codec.js';
 import type { Container, ContainerBinding, ContainerOps } from './container.js';
 import { BINDING, closeHandle, DIRECT, type Handle, killHandle, REF, reviveHandle } from './handle.js';
 import { IdentityMap } from './identity-map.js';
-import type { Runtime } from './runtime.js';
+import type { BoundClass, InstanceRuntime } from './instance-runtime.js';
 import { preview, refuseValue } from './scalar-codecs.js';
 import { createSlotCodec } from './slot-codecs.js';
 import { StringStore } from './strings.js';
@@ -42,7 +42,7 @@ export interface LayoutRegistry {
   classOf(layoutId: number): ClassOf;
 }
 
-export class PoolRuntime implements Runtime {
+export class PoolRuntime implements InstanceRuntime {
   readonly heap: Heap;
   readonly txn: Transactions<PoolRuntime>;
   readonly writer: Writer;
@@ -55,7 +55,7 @@ export class PoolRuntime implements Runtime {
   readonly #registry: LayoutRegistry;
   readonly #bindings = new Map<ClassMetadata, ClassBinding>();
   readonly #byName = new Map<string, ClassBinding>();
-  readonly #byId: (ClassBinding | undefined)[] = [];
+  readonly #byId: (BoundClass | undefined)[] = [];
   /** (ref, bytes) of what was created in the running transaction and may have handles. */
   readonly #created = new GrowingWords(64);
   /** What `forget` removed; in `#created` they stand with 0 bytes. */
@@ -124,7 +124,7 @@ export class PoolRuntime implements Runtime {
   }
 
   /** Makes the pool know the class, in the running transaction. */
-  register(binding: ClassBinding): void {
+  register(binding: BoundClass): void {
     binding.layoutId = this.#registry.register(binding.layout);
     this.#byId[binding.layoutId] = binding;
   }
@@ -135,18 +135,18 @@ export class PoolRuntime implements Runtime {
   }
 
   /** The binding for the layout id in a block header. @throws CorruptionError, SchemaError */
-  bindingForId(layoutId: number): ClassBinding {
+  bindingForId(layoutId: number): BoundClass {
     return this.#byId[layoutId] ?? this.bindingOf(this.#registry.classOf(layoutId));
   }
 
   // ------------------------------------------------------------------------------------ objects
 
   /** The instance of the object at `ref`. @throws CorruptionError when there is none of class `expected`, if one is given */
-  resolve(ref: Ref, expected: ClassBinding | null): object {
+  resolve(ref: Ref, expected: BoundClass | null): object {
     return this.identity.find(ref) ?? this.#materialize(ref, expected);
   }
 
-  #materialize(ref: Ref, expected: ClassBinding | null): object {
+  #materialize(ref: Ref, expected: BoundClass | null): object {
     const { u32 } = this.views;
     if (!this.heap.isBlock(ref)) {
       throw new CorruptionError(
@@ -179,15 +179,15 @@ export class PoolRuntime implements Runtime {
   }
 
   /** The instance for a struct inside another object. */
-  resolveEmbedded(ref: Ref, binding: ClassBinding): object {
+  resolveEmbedded(ref: Ref, binding: BoundClass): object {
     return this.identity.find(ref) ?? binding.materialize(ref);
   }
 
   /** The ref to store for `value` in a field of class `target`. @throws ValueError, ForeignObjectError */
-  refFor(value: unknown, target: ClassBinding | null, where: string): Ref {
+  refFor(value: unknown, target: BoundClass | null, where: string): Ref {
     const direct =
       typeof value === 'object' && value !== null ? (value as { [DIRECT]?: Handle })[DIRECT] : undefined;
-    const binding = (direct as { [BINDING]?: ClassBinding } | undefined)?.[BINDING];
+    const binding = (direct as { [BINDING]?: BoundClass } | undefined)?.[BINDING];
     if (direct === undefined || binding === undefined) {
       const name = target?.layout.name ?? 'persistent object';
       throw refuseValue(
@@ -208,7 +208,7 @@ export class PoolRuntime implements Runtime {
     return ref;
   }
 
-  #checkForeign(binding: ClassBinding, target: ClassBinding | null, where: string, value: unknown): void {
+  #checkForeign(binding: BoundClass, target: BoundClass | null, where: string, value: unknown): void {
     if (binding.runtime !== this) {
       throw new ForeignObjectError(
         `${where} = ${preview(value)}: the object belongs to pool ${binding.runtime.path}, not to ${this.path}; copy it with pool.create(Class, toPlain(object))`,

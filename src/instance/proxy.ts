@@ -2,40 +2,39 @@
  * The shell around direct views: one shared handler per pool and class, which makes an instance behave as a plain
  * object would (keys, spread, `in`, JSON) and refuses what a persistent object cannot have.
  */
+
 import { ValueError } from '../errors/index.js';
-import type { ClassBinding } from './binding.js';
 import { DIRECT, type Handle } from './handle.js';
+import type { BoundClass } from './instance-runtime.js';
 
 export type Shell = ProxyHandler<Handle>;
 
 /** The handler for the instances of one class. */
-export function createShell(binding: ClassBinding): Shell {
+export function createShell(binding: BoundClass): Shell {
   const names = binding.fields.map((field) => field.layout.name);
   const isField = new Set<string | symbol>(names);
   const { name: className } = binding.layout;
-  const traps = fieldTraps(names);
   const refuse = (what: string, key: string | symbol, advice: string): never => {
     throw new ValueError(`${what} ${className}.${String(key)}: ${advice}`, { className, field: String(key) });
   };
-  return {
-    get(target, key, receiver) {
-      const value = traps.get(target, key);
-      if (value !== MISS) return value;
-      return key === DIRECT ? target : Reflect.get(target, key, receiver);
-    },
-    set(target, key, value, receiver) {
-      if (traps.set(target, key, value)) return true;
+  const { get, set } = fieldTraps(names, {
+    get: (target, key, receiver) => (key === DIRECT ? target : Reflect.get(target, key, receiver)),
+    set: (target, key, value, receiver) => {
       if (hasSetter(target, key)) return Reflect.set(target, key, value, receiver);
       return refuse('cannot set', key, 'no such @Field is declared');
     },
+  });
+  return {
+    get,
+    set,
     has: (target, key) => isField.has(key) || (typeof key === 'string' && Reflect.has(target, key)),
     ownKeys: () => [...names],
     getOwnPropertyDescriptor: (target, key) =>
       isField.has(key)
-        ? { value: traps.get(target, key), writable: true, enumerable: true, configurable: true }
+        ? { value: Reflect.get(target, key), writable: true, enumerable: true, configurable: true }
         : undefined,
     defineProperty(target, key, descriptor) {
-      if (isField.has(key) && 'value' in descriptor) return traps.set(target, key, descriptor.value);
+      if (isField.has(key) && 'value' in descriptor) return Reflect.set(target, key, descriptor.value);
       return refuse('cannot define', key, 'assign to a declared field instead');
     },
     deleteProperty: (_target, key) =>
@@ -49,31 +48,31 @@ export function createShell(binding: ClassBinding): Shell {
   };
 }
 
-const MISS: unique symbol = Symbol('miss');
+type Traps = Required<Pick<Shell, 'get' | 'set'>>;
 
-interface FieldTraps {
-  get(target: Handle, key: string | symbol): unknown;
-  set(target: Handle, key: string | symbol, value: unknown): boolean;
-}
-
-function fieldTraps(names: readonly string[]): FieldTraps {
-  const literals = names.map((name) => JSON.stringify(name));
+/** Traps that answer for the fields themselves, each at a call site of its own, and pass everything else on. */
+function fieldTraps(names: readonly string[], rest: Traps): Traps {
+  const cases = (statement: (name: string) => string): string =>
+    names.map((name) => `case ${JSON.stringify(name)}: ${statement(JSON.stringify(name))}`).join(' ');
   try {
     const build = new Function(
-      'MISS',
+      'getRest',
+      'setRest',
       `'use strict';
 return {
-  get(t, key) { switch (key) { ${literals.map((name) => `case ${name}: return t[${name}];`).join(' ')} } return MISS; },
-  set(t, key, v) { switch (key) { ${literals.map((name) => `case ${name}: t[${name}] = v; return true;`).join(' ')} } return false; },
+  get(t, key, receiver) { switch (key) { ${cases((name) => `return t[${name}];`)} } return getRest(t, key, receiver); },
+  set(t, key, v, receiver) { switch (key) { ${cases((name) => `t[${name}] = v; return true;`)} } return setRest(t, key, v, receiver); },
 };`,
     );
-    return build(MISS) as FieldTraps;
+    return build(rest.get, rest.set) as Traps;
   } catch (error) {
     if (!(error instanceof EvalError)) throw error;
     const isField = new Set<string | symbol>(names);
     return {
-      get: (target, key) => (isField.has(key) ? Reflect.get(target, key) : MISS),
-      set: (target, key, value) => isField.has(key) && Reflect.set(target, key, value),
+      get: (target, key, receiver) =>
+        isField.has(key) ? Reflect.get(target, key) : rest.get(target, key, receiver),
+      set: (target, key, value, receiver) =>
+        isField.has(key) ? Reflect.set(target, key, value) : rest.set(target, key, value, receiver),
     };
   }
 }

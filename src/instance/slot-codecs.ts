@@ -6,17 +6,16 @@
 import { DeclarationError } from '../errors/index.js';
 import type { Ref } from '../format/index.js';
 import { type FieldType, isContainerType, slotBytes, type TypedArrayName } from '../layout/index.js';
-import type { ClassBinding } from './binding.js';
 import type { SlotCodec } from './codec.js';
 import type { Container } from './container.js';
-import type { PoolRuntime } from './pool-runtime.js';
+import type { BoundClass, InstanceRuntime } from './instance-runtime.js';
 import { enumCodec, refuseValue, scalarCodec, type ValueCodec } from './scalar-codecs.js';
 
 type AnyCodec = SlotCodec<never>;
 const NOTHING = (): void => undefined;
 
 /** @throws DeclarationError for a type that cannot be an element */
-export function createSlotCodec(runtime: PoolRuntime, type: FieldType, where: string): SlotCodec {
+export function createSlotCodec(runtime: InstanceRuntime, type: FieldType, where: string): SlotCodec {
   switch (type.kind) {
     case 'ref':
       return refSlot(
@@ -63,7 +62,7 @@ function plainSlot(type: FieldType, value: ValueCodec): SlotCodec {
   };
 }
 
-function nullableSlot(runtime: PoolRuntime, type: FieldType, value: ValueCodec): SlotCodec {
+function nullableSlot(runtime: InstanceRuntime, type: FieldType, value: ValueCodec): SlotCodec {
   const { u8 } = runtime.views;
   const sizeBytes = slotBytes(type);
   const presence = sizeBytes / 2;
@@ -91,9 +90,9 @@ function nullableSlot(runtime: PoolRuntime, type: FieldType, value: ValueCodec):
 }
 
 function refSlot(
-  runtime: PoolRuntime,
+  runtime: InstanceRuntime,
   type: FieldType,
-  target: ClassBinding | null,
+  target: BoundClass | null,
   where: string,
 ): SlotCodec<object | null> {
   const { u32 } = runtime.views;
@@ -121,7 +120,7 @@ function refSlot(
 
 /** A slot with the ref of a block that it owns; `empty` is what a ref of 0 stands for. */
 function ownedSlot<T>(
-  runtime: PoolRuntime,
+  runtime: InstanceRuntime,
   type: FieldType,
   parts: {
     readonly empty: () => T | null;
@@ -157,7 +156,7 @@ function ownedSlot<T>(
   };
 }
 
-function stringSlot(runtime: PoolRuntime, type: FieldType, where: string): SlotCodec<string | null> {
+function stringSlot(runtime: InstanceRuntime, type: FieldType, where: string): SlotCodec<string | null> {
   const store = runtime.strings;
   const accepts = type.nullable ? 'a string or null' : 'a string';
   return ownedSlot<string>(runtime, type, {
@@ -170,7 +169,7 @@ function stringSlot(runtime: PoolRuntime, type: FieldType, where: string): SlotC
   });
 }
 
-function bytesSlot(runtime: PoolRuntime, type: FieldType, where: string): SlotCodec<Uint8Array | null> {
+function bytesSlot(runtime: InstanceRuntime, type: FieldType, where: string): SlotCodec<Uint8Array | null> {
   const store = runtime.strings;
   return ownedSlot<Uint8Array>(runtime, type, {
     empty: () => (type.nullable ? null : new Uint8Array(0)),
@@ -197,7 +196,7 @@ const TYPED_ARRAYS = {
 } as const satisfies Record<TypedArrayName, unknown>;
 
 function typedArraySlot(
-  runtime: PoolRuntime,
+  runtime: InstanceRuntime,
   type: FieldType & { readonly kind: 'typedArray' },
   where: string,
 ): SlotCodec<ArrayBufferView | null> {
@@ -215,7 +214,7 @@ function typedArraySlot(
 
 /** A container as an element: a block of its own, created when something is stored. */
 function boxedContainerSlot(
-  runtime: PoolRuntime,
+  runtime: InstanceRuntime,
   type: FieldType,
   where: string,
 ): SlotCodec<Container | null> {

@@ -30,6 +30,7 @@ export const STEP = {
   recoveryFlush: 13,
   recoveryFence: 14,
 } as const;
+/** One of `STEP`. */
 export type Step = (typeof STEP)[keyof typeof STEP];
 
 /** Counts since the mapping was opened. A flush of n lines counts n lines. */

@@ -5,6 +5,7 @@ import { preview } from '../instance/index.js';
 import type { ClassOf } from '../layout/index.js';
 import { chooseBackend, type Domain, type EmulateOptions, type MemoryBackend } from '../memory/index.js';
 
+/** How a pool is opened or created; everything has a default but the class of the root of a new pool. */
 export interface PoolOptions {
   /** Class of the root object; needed to create a pool. */
   readonly root?: ClassOf;
@@ -12,7 +13,10 @@ export interface PoolOptions {
   readonly classes?: readonly ClassOf[];
   /** `false`: `open` fails when there is no pool. Default `true`. */
   readonly create?: boolean;
-  /** Address space to reserve, in bytes: the pool can grow to this. Default: 4 GiB on Node 20, else 64 GiB. */
+  /**
+   * Address space to reserve, in bytes: the pool can grow to this while it is open. Default: 4 GiB on Node 20, else
+   * 64 GiB. A pool created with less than 64 MiB never grows beyond that.
+   */
   readonly maxSize?: number;
   /** First segment of the log of a new pool, in bytes; the log grows beyond it as needed. Default 256 KiB. */
   readonly logSize?: number;
@@ -36,7 +40,7 @@ export interface ResolvedOptions {
   readonly create: boolean;
   /** What is reserved; at most what the backend can map. */
   readonly maxBytes: number;
-  /** What the span table of a new pool covers: as much as any process might reserve, unless `maxSize` was given. */
+  /** What the span table of a new pool covers. */
   readonly tableBytes: number;
   readonly logBytes: number;
   readonly emulate: EmulateOptions | null;
@@ -44,6 +48,12 @@ export interface ResolvedOptions {
   readonly backend: MemoryBackend;
   readonly uuid: Uint8Array | null;
 }
+
+/**
+ * A pool created with a smaller `maxSize` than this is bounded by it for ever: its span table covers no more. Any
+ * other has a table for the largest pool (4 MiB), and may grow as far as each opening allows.
+ */
+const BOUNDED_BYTES = 64 * 1024 * 1024;
 
 const KNOWN = new Set([
   'root',
@@ -88,7 +98,7 @@ export function resolveOptions(path: string, options: PoolOptions): ResolvedOpti
     classes: options.classes ?? [],
     create: options.create ?? true,
     maxBytes: pageUp(maxSize ?? limit),
-    tableBytes: pageUp(maxSize ?? Math.max(limit, backend.name === 'native' ? MAX_POOL_BYTES : limit)),
+    tableBytes: maxSize !== undefined && maxSize < BOUNDED_BYTES ? pageUp(maxSize) : MAX_POOL_BYTES,
     logBytes: pageUp(logSize),
     emulate: emulate === true ? {} : emulate === false ? null : emulate,
     domain: options.domain ?? null,

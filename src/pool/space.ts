@@ -47,8 +47,12 @@ export class PoolSpace {
   growTo(count: number): void {
     const least = this.#header.heapOffset + count * SPAN_BYTES;
     if (least > this.#maxBytes) {
+      const advice =
+        this.#header.maxBytes <= this.#maxBytes
+          ? 'it was created with this maxSize and cannot grow beyond: copy it into a larger one'
+          : 'open it with a larger maxSize';
       throw new PoolFullError(
-        `pool ${this.#path} is full: it needs ${least} bytes but maxSize is ${this.#maxBytes}. Open it with a larger maxSize, or free something`,
+        `pool ${this.#path} is full: it needs ${least} bytes and its maxSize is ${this.#maxBytes}; free something, or ${advice}`,
         { path: this.#path, needed: least, maxSize: this.#maxBytes },
       );
     }

@@ -13,8 +13,7 @@
  */
 import { AsyncTxnError, IoError, PoisonedError, PoolFullError, TxnRequiredError } from '../errors/index.js';
 import type { TxnContext, TxnParticipant } from '../heap/index.js';
-import type { LogMark } from './txn-log.js';
-import type { UndoLog } from './undo-log.js';
+import type { LogMark, TxnLog } from './txn-log.js';
 
 /** The stamp while no transaction runs. */
 export const IDLE_STAMP = -1;
@@ -39,7 +38,7 @@ export class Transactions<Owner> implements TxnContext {
   stamp = IDLE_STAMP;
   rollbacks = 0;
   readonly owner: Owner;
-  readonly #log: UndoLog;
+  readonly #log: TxnLog;
   /** Who takes part in the running transaction: the first `#countParticipants`. The array is kept, not emptied. */
   readonly #participants: TxnParticipant[] = [];
   #countParticipants = 0;
@@ -60,7 +59,7 @@ export class Transactions<Owner> implements TxnContext {
    * @param resetStamps clears the stamp of every live handle; called once in a billion transactions
    * @param lastStamp where the count of stamps starts
    */
-  constructor(log: UndoLog, owner: Owner, resetStamps: () => void, lastStamp = 0) {
+  constructor(log: TxnLog, owner: Owner, resetStamps: () => void, lastStamp = 0) {
     this.#log = log;
     this.#lastStamp = lastStamp;
     this.owner = owner;

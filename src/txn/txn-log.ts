@@ -9,8 +9,8 @@ export interface LogMark {
 }
 
 export interface TxnLog {
-  /** Whether the open transaction has written anything. */
-  readonly dirty: boolean;
+  /** Whether the log has grown beyond what it keeps between transactions. */
+  readonly oversized: boolean;
   /** Saves a range before it is stored to; when it returns, storing is allowed. @throws PoolFullError */
   snapshot(ref: number, granules: number): void;
   /** Notes a newly allocated range. When it returns, storing is allowed. */
@@ -22,4 +22,6 @@ export interface TxnLog {
   commit(): void;
   /** Undoes and ends the transaction. */
   rollback(): void;
+  /** Gives some of what is too much back; runs inside a transaction of its own. */
+  releaseTail(): void;
 }

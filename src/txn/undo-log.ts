@@ -112,10 +112,6 @@ export class UndoLog implements TxnLog {
     this.#reset();
   }
 
-  get dirty(): boolean {
-    return this.#records.length > 0;
-  }
-
   /** Bytes of the pool that the log occupies. */
   get sizeBytes(): number {
     return this.#segments.reduce((sum, segment) => sum + segment.granules, 0) * GRANULE_BYTES;

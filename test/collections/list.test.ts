@@ -168,7 +168,7 @@ describe('a list refuses', () => {
         }).toThrow(/cannot be set/);
       }
     });
-    expect(() => 1 in list).toThrow(/list.length/);
+    expect(() => 1 in list).toThrow(/compare the index with its length/);
     expect('push' in list).toBe(true);
     expect('nothing' in list).toBe(false);
     expect(loose.nothing).toBeUndefined();

@@ -186,7 +186,7 @@ describe('maxSize is reached', () => {
 
 describe.skipIf(!canMount)('the file system is full', () => {
   it('rolls the transaction back, and the pool goes on when there is room again', () => {
-    const directory = scratch.mount('size=3m') as string;
+    const directory = scratch.mount('size=6m') as string;
     const pool = Pool.create(join(directory, 'a.pool'), {
       root: Box,
       emulate: { flush: false },

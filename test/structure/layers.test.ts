@@ -25,12 +25,6 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 const OPERATING_SYSTEM =
   /^(node:)?(fs|child_process|os|net|dgram|tty|module|worker_threads|process|cluster|v8|vm)(\/|$)/;
 
-/**
- * Files that import each other in a circle, of types mostly: what is left to be broken up. Instances, bindings and
- * the runtime name each other's classes where an interface would do (docs/architecture.md, "Known debts").
- */
-const KNOWN_CYCLE_LAYER = 'instance';
-
 /** Files over 400 lines whose header does not say why they have more than 400 lines: to be split. */
 const KNOWN_LONG: readonly string[] = ['collections/list-tree.ts', 'heap/heap.ts'];
 
@@ -93,14 +87,7 @@ describe('imports', () => {
   });
 
   it('form no cycles between files, those of types included', () => {
-    const unknown = cycles(files).filter(
-      (group) => !group.every((p) => p.startsWith(`${KNOWN_CYCLE_LAYER}/`)),
-    );
-    expect(unknown).toEqual([]);
-  });
-
-  it('name the layer with known cycles only while it has some', () => {
-    expect(cycles(files).length).toBeGreaterThan(0);
+    expect(cycles(files)).toEqual([]);
   });
 
   it('need nothing but Node at run time', () => {

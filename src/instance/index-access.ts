@@ -44,16 +44,19 @@ const handler: ProxyHandler<object> = {
     if (typeof key !== 'string') return Reflect.set(target, key, value, receiver);
     const index = indexOfKey(key);
     if (index < 0) {
-      throw new ValueError(`'${key}' cannot be set: a list has elements and a length, no other properties`, {
-        field: key,
-      });
+      throw new ValueError(
+        `'${key}' cannot be set: lists and fixed arrays have elements and a length, no other properties`,
+        {
+          field: key,
+        },
+      );
     }
     (receiver as Indexed)[SET](index, value);
     return true;
   },
   has(target, key) {
     if (typeof key === 'string' && indexOfKey(key) >= 0) {
-      throw new ValueError(`'${key} in list' cannot be answered: compare the index with list.length`, {
+      throw new ValueError(`'${key} in list' cannot be answered: compare the index with its length`, {
         field: key,
       });
     }
