@@ -8,14 +8,7 @@
  */
 import { ValueError } from '../errors/index.js';
 import type { Offset, Ref } from '../format/index.js';
-import {
-  Container,
-  type ContainerBinding,
-  type Handle,
-  REF,
-  type Runtime,
-  type SlotCodec,
-} from '../instance/index.js';
+import { type ContainerBinding, type Handle, REF, type Runtime, type SlotCodec } from '../instance/index.js';
 import { LeafLog } from './list-log.js';
 import { repair } from './list-repair.js';
 import {
@@ -29,8 +22,9 @@ import {
   TAIL_START,
 } from './list-structure.js';
 import { corrupt, type ListCodecs, releaseList } from './list-walk.js';
+import { releaseSlots, replaceSlot, writeSlots } from './slots.js';
 
-/** The longest list: its length, and every index, is an array index of JavaScript. */
+/** Every index is an array index of JavaScript. */
 const MAX_LENGTH = 2 ** 32 - 1;
 
 export class ListTree<T> {
@@ -41,7 +35,6 @@ export class ListTree<T> {
   readonly #size: number;
   readonly #structure: ListStructure;
   readonly #log: LeafLog;
-  /** Called before the header is stored to. */
   readonly #touch: () => void;
   /** The leaf read last: elements [start, end) are in the slots from #slots on, as of so many rollbacks. */
   #leaf = 0;
@@ -93,14 +86,7 @@ export class ListTree<T> {
         const count = Math.min(values.length - done, this.#end - index - done);
         this.#log.slots(this.#leaf, at, count * this.#size);
         for (let i = 0; i < count; i++) {
-          const slot = (at + i * this.#size) as Offset;
-          const value = values[done + i] as T;
-          if (codec.owns) {
-            // A container that is stored where it already is stays: its handle must not go stale.
-            if (value instanceof Container && codec.read(slot) === value) continue;
-            codec.release(slot);
-          }
-          codec.write(slot, value);
+          replaceSlot(codec, (at + i * this.#size) as Offset, values[done + i] as T);
         }
         done += count;
       }
@@ -331,7 +317,7 @@ export class ListTree<T> {
         const count = Math.min(left, capacity - slot);
         this.#log.part(leaf, slot, slot + count);
         this.#splitLeaf(path, slot, count);
-        this.#writeSlots(leaf, slot, values, done, count);
+        this.#writeSlots(leaf, slot, values, { done, count });
         u32[header + LENGTH] = length + count;
         return count;
       }
@@ -339,7 +325,7 @@ export class ListTree<T> {
         const count = Math.min(left, capacity);
         const added = structure.allocateLeaf(capacity);
         this.#log.own(added);
-        this.#writeSlots(added, 0, values, done, count);
+        this.#writeSlots(added, 0, values, { done, count });
         structure.insertChild(path, added, leafCount, count, count);
         u32[header + LENGTH] = length + count;
         return count;
@@ -349,15 +335,19 @@ export class ListTree<T> {
     const at = leaf * 16 + SLOTS + slot * size;
     this.#log.part(leaf, slot, leafCount + count);
     u8.copyWithin(at + count * size, at, at + (leafCount - slot) * size);
-    this.#writeSlots(leaf, slot, values, done, count);
+    this.#writeSlots(leaf, slot, values, { done, count });
     structure.bump(path, path.depth - 1, count);
     u32[header + LENGTH] = length + count;
     return count;
   }
 
-  #writeSlots(leaf: number, slot: number, values: readonly T[], done: number, count: number): void {
-    const at = leaf * 16 + SLOTS + slot * this.#size;
-    for (let i = 0; i < count; i++) this.#codec.write((at + i * this.#size) as Offset, values[done + i] as T);
+  #writeSlots(
+    leaf: number,
+    slot: number,
+    values: readonly T[],
+    range: { done: number; count: number },
+  ): void {
+    writeSlots(this.#codec, leaf * 16 + SLOTS + slot * this.#size, values, range);
   }
 
   /** Moves the slots from `at` on to a new leaf; the old one is about to get `added` elements instead. */
@@ -384,7 +374,7 @@ export class ListTree<T> {
     // The vacated slot may be stored to again in this transaction: saved while it is live (INV-LIST-4).
     const at = leaf * 16 + SLOTS + slot * this.#size;
     this.#log.slots(leaf, at, this.#size);
-    if (this.#codec.owns) this.#codec.release(at as Offset);
+    releaseSlots(this.#codec, at, 1);
     u32[header + LENGTH] = index;
     if (this.#end > index) this.#end = index;
     return true;
@@ -397,9 +387,7 @@ export class ListTree<T> {
     if (count <= 0) throw corrupt(this.#binding.where, leaf, `slot ${slot}`);
     const size = this.#size;
     const at = leaf * 16 + SLOTS + slot * size;
-    if (this.#codec.owns) {
-      for (let i = 0; i < count; i++) this.#codec.release((at + i * size) as Offset);
-    }
+    releaseSlots(this.#codec, at, count);
     if (count === leafCount) {
       this.#structure.dropLeaf(path);
     } else {

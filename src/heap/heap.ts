@@ -11,7 +11,6 @@
  */
 import { CorruptionError, PoolFullError } from '../errors/index.js';
 import {
-  blocksPerSpan,
   GRANULE_BYTES,
   MAX_SMALL_BYTES,
   offsetOf,
@@ -22,34 +21,28 @@ import {
   SPAN_KIND,
   SPAN_KIND_MASK,
   SPAN_PARAM_SHIFT,
-  spanBitmapBytes,
 } from '../format/index.js';
 import type { Views } from '../memory/index.js';
+import { HeapWalk } from './heap-walk.js';
 import type { HeapPlace } from './place.js';
+import {
+  BITMAP_GRANULES,
+  BITMAP_WORDS,
+  BLOCKS,
+  CLASS_COUNT,
+  CLASS_GRANULES,
+  CLASS_OF,
+} from './size-classes.js';
 import { SpanTable } from './span-table.js';
 import type { TxnContext, TxnParticipant } from './writer.js';
 
-/** Counts for `pool.stats()`, by walking the span table. */
-export interface HeapStats {
-  readonly spans: number;
-  readonly freeSpans: number;
-  readonly blocks: number;
-  /** Bytes in allocated blocks, rounded up to their size classes. */
-  readonly allocatedBytes: number;
-}
-
-const CLASS_COUNT = SIZE_CLASSES.length;
-/** Size class by size in granules. */
-const CLASS_OF = buildClassOf();
-const CLASS_GRANULES = Uint32Array.from(SIZE_CLASSES, (bytes) => bytes / GRANULE_BYTES);
-const BLOCKS = Uint32Array.from(SIZE_CLASSES, blocksPerSpan);
-const BITMAP_GRANULES = Uint32Array.from(SIZE_CLASSES, (bytes) => spanBitmapBytes(bytes) / GRANULE_BYTES);
-const BITMAP_WORDS = Uint32Array.from(BLOCKS, (count) => Math.ceil(count / 32));
 /** Spans of a class that are looked at for a free block before a fresh span is taken. */
 const CANDIDATES_PER_REFILL = 8;
 const NO_SPAN = -1;
 
 export class Heap implements TxnParticipant {
+  /** Reads the whole heap. */
+  readonly walk: HeapWalk;
   readonly #u32: Uint32Array;
   readonly #f64: Float64Array;
   readonly #txn: TxnContext;
@@ -75,6 +68,7 @@ export class Heap implements TxnParticipant {
     this.#txn = txn;
     this.#heapStart = place.heapStart;
     this.#table = new SpanTable(views, place, txn, (span, kind) => this.#noteSpan(span, kind));
+    this.walk = new HeapWalk(views, place.heapStart, this.#table);
   }
 
   /**
@@ -156,57 +150,6 @@ export class Heap implements TxnParticipant {
   freeLogRun(run: { readonly ref: Ref; readonly granules: number }): void {
     if (!this.#enlisted) this.#enlist();
     this.#table.free(this.#spanOf(run.ref), run.granules / SPAN_GRANULES);
-  }
-
-  /** Compares the span table with the extensions that the undo log knows. @throws CorruptionError */
-  checkLogRuns(extensions: readonly { readonly ref: Ref; readonly granules: number }[]): void {
-    const expected = new Map(extensions.map(({ ref, granules }) => [ref as number, granules]));
-    this.#table.forEachRun((span, kind, spans) => {
-      const start = this.#spanStart(span);
-      if (kind !== SPAN_KIND.log.value) return;
-      if (expected.get(start) !== spans * SPAN_GRANULES) {
-        throw new CorruptionError(`span ${span} belongs to the undo log, which does not know it`, {
-          span,
-          offset: offsetOf(start),
-        });
-      }
-      expected.delete(start);
-    });
-    for (const ref of expected.keys()) {
-      throw new CorruptionError(
-        `the undo log extends to offset ${ref * GRANULE_BYTES}, which the span table does not know`,
-        {
-          offset: ref * GRANULE_BYTES,
-        },
-      );
-    }
-  }
-
-  /** Calls `visit` for every allocated block, in the order of addresses. @throws CorruptionError on a bad span table */
-  forEachBlock(visit: (ref: Ref, bytes: number) => void): void {
-    this.#table.forEachRun((span, kind, spans) => {
-      if (kind === SPAN_KIND.large.value) visit(this.#spanStart(span), spans * SPAN_BYTES);
-      else if (kind >= SPAN_KIND.small.value) this.#forEachInSpan(span, kind - SPAN_KIND.small.value, visit);
-    });
-  }
-
-  stats(): HeapStats {
-    let blocks = 0;
-    let allocatedBytes = 0;
-    let freeSpans = 0;
-    this.#table.forEachRun((span, kind, spans) => {
-      if (kind === SPAN_KIND.free.value) {
-        freeSpans += spans;
-      } else if (kind === SPAN_KIND.large.value) {
-        blocks += 1;
-        allocatedBytes += spans * SPAN_BYTES;
-      } else if (kind >= SPAN_KIND.small.value) {
-        const count = this.#countInSpan(span, kind - SPAN_KIND.small.value);
-        blocks += count;
-        allocatedBytes += count * (SIZE_CLASSES[kind - SPAN_KIND.small.value] as number);
-      }
-    });
-    return { spans: this.#table.spanCount, freeSpans, blocks, allocatedBytes };
   }
 
   // -------------------------------------------------------------------------------- as TxnParticipant
@@ -395,44 +338,11 @@ export class Heap implements TxnParticipant {
       // Blocks before the cursor are found again when the span is next activated.
       if (word < (this.#word[sizeClass] as number)) this.#noteSpan(span, kind);
       else if (word === this.#word[sizeClass]) this.#mask[sizeClass] = this.#freeIn(span, sizeClass, word);
-    } else if (bits === 0 && this.#countInSpan(span, sizeClass) === 0) {
+    } else if (bits === 0 && this.walk.countInSpan(span, sizeClass) === 0) {
       this.#table.free(span, 1);
     } else {
       this.#noteSpan(span, kind);
     }
-  }
-
-  #forEachInSpan(span: number, sizeClass: number, visit: (ref: Ref, bytes: number) => void): void {
-    const bytes = SIZE_CLASSES[sizeClass] as number;
-    const first = this.#spanStart(span) + (BITMAP_GRANULES[sizeClass] as number);
-    for (let word = 0; word < (BITMAP_WORDS[sizeClass] as number); word += 1) {
-      let bits = this.#u32[this.#bitmapWord(span, word)] as number;
-      const left = (BLOCKS[sizeClass] as number) - word * 32;
-      if (left < 32 && bits >>> left !== 0) {
-        const offset = this.#bitmapWord(span, word) * 4;
-        throw new CorruptionError(
-          `the bitmap of span ${span} at offset ${offset} marks blocks beyond its end`,
-          {
-            span,
-            offset,
-          },
-        );
-      }
-      while (bits !== 0) {
-        const bit = 31 - Math.clz32(bits & -bits);
-        bits &= bits - 1;
-        visit((first + (word * 32 + bit) * (CLASS_GRANULES[sizeClass] as number)) as Ref, bytes);
-      }
-    }
-  }
-
-  #countInSpan(span: number, sizeClass: number): number {
-    let count = 0;
-    for (let word = 0; word < (BITMAP_WORDS[sizeClass] as number); word += 1) {
-      for (let bits = this.#u32[this.#bitmapWord(span, word)] as number; bits !== 0; bits &= bits - 1)
-        count += 1;
-    }
-    return count;
   }
 
   #spanOf(ref: number): number {
@@ -446,14 +356,4 @@ export class Heap implements TxnParticipant {
   #bitmapWord(span: number, word: number): number {
     return this.#spanStart(span) * 4 + word;
   }
-}
-
-function buildClassOf(): Uint8Array {
-  const classes = new Uint8Array(MAX_SMALL_BYTES / GRANULE_BYTES + 1);
-  let sizeClass = 0;
-  for (let granules = 1; granules < classes.length; granules += 1) {
-    if (granules * GRANULE_BYTES > (SIZE_CLASSES[sizeClass] as number)) sizeClass += 1;
-    classes[granules] = sizeClass;
-  }
-  return classes;
 }

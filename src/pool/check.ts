@@ -78,14 +78,14 @@ export function checkPool(input: CheckInput): CheckReport {
   const totals = { blocks: 0, unreachableBlocks: 0, unreachableBytes: 0, leakedBlocks: 0 };
   const dropped: Ref[] = [];
   guard('span table', () => {
-    runtime.heap.forEachBlock((ref, bytes) => {
+    runtime.heap.walk.forEachBlock((ref, bytes) => {
       totals.blocks += 1;
       if (reached.has(ref)) return;
       totals.unreachableBlocks += 1;
       totals.unreachableBytes += bytes;
       if ((u32[ref * 4] as number) >= FIRST_CLASS_LAYOUT) dropped.push(ref);
     });
-    runtime.heap.checkLogRuns(input.logExtensions);
+    runtime.heap.walk.checkLogRuns(input.logExtensions);
   });
   // What dropped objects own goes with them; what they refer to may be gone already.
   const owner: Tracer = { owned: tracer.owned, reference: () => undefined };
@@ -94,7 +94,7 @@ export function checkPool(input: CheckInput): CheckReport {
     guard(`dropped object at offset ${offsetOf(ref)}`, () => checkObject(runtime, ref, owner));
   }
   guard('span table', () => {
-    runtime.heap.forEachBlock((ref) => {
+    runtime.heap.walk.forEachBlock((ref) => {
       if (!reached.has(ref)) totals.leakedBlocks += 1;
     });
   });

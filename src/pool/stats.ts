@@ -31,7 +31,7 @@ export function collectStats(pool: OpenPool): PoolStats {
     sizeBytes: space.sizeBytes,
     maxBytes: space.maxBytes,
     logBytes: log.sizeBytes,
-    heap: runtime.heap.stats(),
+    heap: runtime.heap.walk.stats(),
     countClasses: records.countRecords,
     txns: runtime.txn.counts,
     lines: memory.counters.lines,
