@@ -119,11 +119,16 @@ class FuzzRun {
     const copies = fails && random.chance(1 / this.#options.compareEvery);
     const fills = this.#options.tooLarge > 0 && random.chance(0.01);
     const swallows = random.chance(0.5);
+    // The pool may be full before the copy is made.
+    let copied = false;
     this.#counts.txns += 1;
     this.#created = [];
     const committed = this.#attempt(() => {
       this.#operations(1 + random.int(random.chance(0.05) ? 200 : 16), 0);
-      if (copies) copyFileSync(this.#options.path, this.#copyPath);
+      if (copies) {
+        copyFileSync(this.#options.path, this.#copyPath);
+        copied = true;
+      }
       if (fills) this.#fill(swallows);
       if (fails) throw new Rollback('rolled back on purpose');
     });
@@ -132,7 +137,7 @@ class FuzzRun {
       this.#undo.length = 0;
     } else {
       this.#counts.rollbacks += 1;
-      if (copies) this.#compareCopy();
+      if (copied) this.#compareCopy();
       this.#expectStale();
     }
   }
@@ -262,7 +267,7 @@ class FuzzRun {
     const instance = new (type as new () => object)();
     const name = `node ${this.op}`;
     (instance as FuzzNode).name = name;
-    model.values['name'] = name;
+    model.values.name = name;
     const nodes = this.#nodes;
     const at = nodes.length < MAX_NODES ? nodes.length : random.int(MAX_NODES);
     const old = nodes[at];
