@@ -240,6 +240,15 @@ export const LOG_SEGMENT = {
 /** Records start one line into a segment. The first segment in the file has the same head. */
 export const LOG_SEGMENT_HEADER_BYTES = LINE_BYTES;
 
+/**
+ * Where in the first segment a transaction may have its first record, in bytes from the start of the segment: at
+ * its head, or in its middle. The valid one with the higher transaction number is that of the last transaction.
+ */
+export function logStarts(logBytes: number): readonly [number, number] {
+  const lines = Math.floor((logBytes - LOG_SEGMENT_HEADER_BYTES) / LINE_BYTES / 2);
+  return [LOG_SEGMENT_HEADER_BYTES, LOG_SEGMENT_HEADER_BYTES + lines * LINE_BYTES];
+}
+
 // ---------------------------------------------------------------------------------------------- list and queue
 
 /** Header of a list: a counted B+-tree. All zero is an empty list. */

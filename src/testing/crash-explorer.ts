@@ -19,6 +19,7 @@ import {
 } from './crash-report.js';
 import { type CrashImage, type DirtyUnit, UNIT_BYTES } from './dirty-unit.js';
 import { hashed, mix, pathSeed, unitHash } from './durable-image.js';
+import { endJob } from './end-job.js';
 import { mixSeeds } from './random.js';
 import { Scratch } from './scratch.js';
 import { SimulatedMedium } from './simulated-medium.js';
@@ -113,6 +114,9 @@ interface Instant {
   /** Position of the instant: one number, or three in a recovery. */
   readonly position: CrashPosition;
 }
+
+/** Images after which memory is given back that only weak references hold. */
+const IMAGES_PER_JOB = 256;
 
 /** The state of one run. */
 class Exploration<M> {
@@ -215,6 +219,7 @@ class Exploration<M> {
       depth: nested ? 1 : 0,
       recovered: stop,
     };
+    if (this.#images % IMAGES_PER_JOB === 0) endJob();
     try {
       this.#options.verify(fork, context);
     } catch (error) {

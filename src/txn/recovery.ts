@@ -22,6 +22,7 @@ import {
   LINE_BYTES,
   LOG_SEGMENT,
   LOG_SEGMENT_HEADER_BYTES,
+  logStarts,
   MAX_COMMIT_RANGES,
   RECORD_KIND,
   RECORD_KIND_SHIFT,
@@ -56,11 +57,13 @@ export interface RecoveryResult {
 interface Scan {
   readonly snapshots: GrowingWords;
   commit: Ref | null;
+  /** Number of the transaction; -1 when there is no record. */
+  txn: number;
 }
 
 /** Brings the pool back to its last committed state; the caller then moves the epoch on. */
 export function recover(input: RecoveryInput): RecoveryResult {
-  const scan = scanLog(input);
+  const scan = lastTransaction(input);
   const records = scan.snapshots.length;
   if (records === 0 && scan.commit === null) return { outcome: 'clean', records };
   if (scan.commit !== null && commitHolds(input, scan.commit)) {
@@ -103,13 +106,22 @@ export function readSegments(input: RecoveryInput): LogSegment[] {
   }
 }
 
-function scanLog(input: RecoveryInput): Scan {
+/** Of the transactions that start at the two places, the one with the higher number. */
+function lastTransaction(input: RecoveryInput): Scan {
+  const { ref, granules } = input.firstSegment;
+  const [head, middle] = logStarts(granules * GRANULE_BYTES);
+  const first = scanLog(input, ref + head / GRANULE_BYTES);
+  const second = scanLog(input, ref + middle / GRANULE_BYTES);
+  if (second.txn === -1) return first;
+  return first.txn === -1 || ((second.txn - first.txn) | 0) > 0 ? second : first;
+}
+
+function scanLog(input: RecoveryInput, start: number): Scan {
   const { u32, u8 } = input.views;
-  const scan: Scan = { snapshots: new GrowingWords(256), commit: null };
+  const scan: Scan = { snapshots: new GrowingWords(256), commit: null, txn: -1 };
   let segment = input.firstSegment;
-  let position = segment.ref + LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
+  let position = start;
   let crc = input.seed;
-  let txn = -1;
   let segmentsLeft = Math.ceil((input.bounds.end - input.heapStart) / (SPAN_BYTES / GRANULE_BYTES));
   for (;;) {
     if (position + 1 > segment.ref + segment.granules) return scan;
@@ -120,8 +132,8 @@ function scanLog(input: RecoveryInput): Scan {
     if (end > segment.ref + segment.granules) return scan;
     crc = crc32c(crc, u8, position * GRANULE_BYTES + 4, end * GRANULE_BYTES);
     if (crc !== u32[words]) return scan;
-    if (txn === -1) txn = u32[words + 3] as number;
-    else if (txn !== u32[words + 3]) return scan;
+    if (scan.txn === -1) scan.txn = u32[words + 3] as number;
+    else if (scan.txn !== u32[words + 3]) return scan;
     const kind = head >>> RECORD_KIND_SHIFT;
     const subject = u32[words + 2] as number;
     if (kind === RECORD_KIND.commit.value) {

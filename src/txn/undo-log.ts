@@ -11,6 +11,9 @@
  * INV-LOG-6  No range of a commit record overlaps the log's records: what a rolled-back savepoint touched is no
  *            part of the transaction any more, and spans that the transaction frees are not given to the log.
  *
+ * INV-LOG-7  The first record of a transaction leaves all records of the transaction before as they are, or is one
+ *            line in the place of the first of them: torn, it must not leave that one without its commit record.
+ *
  * It may not decide what is logged (transaction.ts) nor read a log it did not write (recovery.ts).
  */
 import { CorruptionError, PoolFullError } from '../errors/index.js';
@@ -20,6 +23,7 @@ import {
   LINE_BYTES,
   LOG_SEGMENT,
   LOG_SEGMENT_HEADER_BYTES,
+  logStarts,
   MAX_COMMIT_RANGES,
   RECORD_HEADER_BYTES,
   RECORD_PAYLOAD_MASK,
@@ -43,6 +47,8 @@ export interface SegmentSource {
   freeLogRun(segment: LogSegment): void;
 }
 
+/** The most that a snapshot record of one line carries. */
+const LINE_PAYLOAD_GRANULES = (LINE_BYTES - RECORD_HEADER_BYTES) / GRANULE_BYTES;
 const LINE_GRANULES = LINE_BYTES / GRANULE_BYTES;
 const SEGMENT_HEADER_GRANULES = LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
 const RECORD_HEADER_GRANULES = RECORD_HEADER_BYTES / GRANULE_BYTES;
@@ -54,7 +60,7 @@ const MAX_PAYLOAD_GRANULES = 4096;
 const KEEP_EXTENSION_GRANULES = (4 * 1024 * 1024) / GRANULE_BYTES;
 /** Size of an extension; its span table entries must fit the reserve. */
 const EXTENSION_BYTES = 1024 * 1024;
-const RELEASE_AT_ONCE = 8;
+const RELEASE_AT_ONCE = 4;
 
 interface UndoMark extends LogMark {
   readonly segment: number;
@@ -82,6 +88,14 @@ export class UndoLog implements TxnLog {
   /** (ref, granules) of everything the open transaction touched. */
   readonly #ranges = new GrowingWords(1024);
   #segment = 0;
+  /** The two places where a transaction may start: `logStarts`. */
+  readonly #head: number;
+  readonly #middle: number;
+  /** Where the open transaction started in the first segment, and where its records there ended when it left it. */
+  #start: number;
+  #firstEnd = 0;
+  /** Whether the transaction before started at the same place: INV-LOG-7. */
+  #sameStart = false;
   /** Where the next record goes, and where records in this segment must end. */
   #position = 0;
   #limit = 0;
@@ -109,7 +123,12 @@ export class UndoLog implements TxnLog {
     this.#segments = [...segments];
     this.#source = source;
     this.#writer.setRanges(this.#ranges.words);
-    this.#reset();
+    const { ref, granules } = this.#segments[0] as LogSegment;
+    const [head, middle] = logStarts(granules * GRANULE_BYTES);
+    this.#head = ref + head / GRANULE_BYTES;
+    this.#middle = ref + middle / GRANULE_BYTES;
+    this.#start = this.#head;
+    this.#begin();
   }
 
   /** Bytes of the pool that the log occupies. */
@@ -135,7 +154,7 @@ export class UndoLog implements TxnLog {
 
   fresh(ref: number, granules: number): void {
     // INV-LOG-4: an empty record retires the transaction before.
-    if (this.#records.length === 0) this.#append(ref, 0);
+    if (this.#records.length === 0) this.#appendRecord(ref, 0);
     this.#addRange(ref, granules);
   }
 
@@ -158,8 +177,9 @@ export class UndoLog implements TxnLog {
       return;
     }
     // [ROLLBACK 1, 2] as for the whole transaction: INV-LOG-5.
-    this.#restoreDownTo(records);
+    this.#restore(records);
     this.#flushRestored();
+    this.#records.length = records;
     // The link to an extension that the savepoint added was restored with everything else.
     this.#segments.length = this.#linkedSegments();
     // INV-LOG-6: what the savepoint allocated may become anything, even a segment of this log.
@@ -173,8 +193,8 @@ export class UndoLog implements TxnLog {
 
   commit(): void {
     if (this.#records.length === 0) return;
-    this.#makeRoom(RECORD_HEADER_GRANULES + 1 + MAX_COMMIT_RANGES / 2);
-    // Counted now: making room may have added ranges.
+    this.#makeRoom(commitGranules(this.#ordered ? 0 : this.#ranges.length / 2));
+    // Counted anew: a new segment, which has room for any commit record, is three ranges more.
     const count = this.#ordered ? 0 : this.#ranges.length / 2;
     const checked = !this.#ordered && count <= MAX_COMMIT_RANGES;
     if (!checked && !this.#ordered) {
@@ -187,20 +207,21 @@ export class UndoLog implements TxnLog {
     control[CONTROL.rangeCount] = checked ? count : 0;
     control[CONTROL.checked] = checked ? 1 : 0;
     this.#writer.commit();
-    this.#reset();
+    this.#position += lineGranules(commitGranules(count));
+    this.#end();
   }
 
   rollback(): void {
     if (this.#records.length === 0) {
-      this.#reset();
+      this.#begin();
       return;
     }
     // [ROLLBACK 1] Put the old bytes back, newest first.
-    this.#restoreDownTo(0);
+    this.#restore(0);
     // [ROLLBACK 2] INV-LOG-5: durable before these records are overwritten.
     this.#flushRestored();
     this.#segments.length = this.#linkedSegments();
-    this.#reset();
+    this.#end();
   }
 
   /** Whether the extensions have outgrown what is kept between transactions. */
@@ -220,6 +241,13 @@ export class UndoLog implements TxnLog {
   }
 
   #append(ref: number, granules: number): void {
+    // INV-LOG-7: where the transaction before is in the way, it is retired by a record of one line.
+    if (this.#records.length === 0 && this.#sameStart && granules > LINE_PAYLOAD_GRANULES)
+      this.#appendRecord(ref, 0);
+    this.#appendRecord(ref, granules);
+  }
+
+  #appendRecord(ref: number, granules: number): void {
     this.#makeRoom(RECORD_HEADER_GRANULES + granules);
     const position = this.#position;
     const control = this.#control;
@@ -241,14 +269,14 @@ export class UndoLog implements TxnLog {
     if (this.#ranges.pushPair(ref, granules)) this.#writer.setRanges(this.#ranges.words);
   }
 
-  #restoreDownTo(count: number): void {
+  /** Puts back what the records from number `count` on have saved. */
+  #restore(count: number): void {
     const u32 = this.#u32;
     const records = this.#records;
     for (let i = records.length - 1; i >= count; i -= 1) {
       const record = records.words[i] as number;
       restoreRecord(u32, this.#u8, record);
     }
-    records.length = count;
   }
 
   #flushRestored(): void {
@@ -270,6 +298,7 @@ export class UndoLog implements TxnLog {
     const segment = this.#segments[next] as LogSegment;
     this.#control[CONTROL.at] = this.#position;
     this.#portable.chain(segment.ref, segment.granules);
+    if (this.#segment === 0) this.#firstEnd = this.#position + LINE_GRANULES;
     this.#segment = next;
     this.#position = segment.ref + SEGMENT_HEADER_GRANULES;
     this.#limit = this.#segmentLimit(this.#segment);
@@ -332,12 +361,21 @@ export class UndoLog implements TxnLog {
     return segment.ref + segment.granules - RESERVE_GRANULES;
   }
 
-  /** Starts over at the head of the log, for the next transaction. */
-  #reset(): void {
+  /** The open transaction, which has records, is over: chooses where the next one starts (INV-LOG-7). */
+  #end(): void {
+    const end = this.#segment === 0 ? this.#position : this.#firstEnd;
+    const fromHead = this.#start === this.#head;
+    this.#sameStart = fromHead && end > this.#middle;
+    this.#start = fromHead && end <= this.#middle ? this.#middle : this.#head;
+    this.#begin();
+  }
+
+  /** Prepares for the next transaction. */
+  #begin(): void {
     this.#records.length = 0;
     this.#ranges.length = 0;
     this.#segment = 0;
-    this.#position = (this.#segments[0] as LogSegment).ref + SEGMENT_HEADER_GRANULES;
+    this.#position = this.#start;
     this.#limit = this.#segmentLimit(0);
     this.#txnNumber = (this.#txnNumber + 1) >>> 0;
     this.#control[CONTROL.chain] = this.#seed;
@@ -358,6 +396,11 @@ export function restoreRecord(u32: Uint32Array, u8: Uint8Array, record: number):
     const from = record * GRANULE_BYTES + RECORD_HEADER_BYTES;
     u8.copyWithin(target * GRANULE_BYTES, from, from + granules * GRANULE_BYTES);
   }
+}
+
+/** Granules of the commit record of a transaction with so many ranges. */
+function commitGranules(ranges: number): number {
+  return RECORD_HEADER_GRANULES + 1 + (ranges <= MAX_COMMIT_RANGES ? Math.ceil(ranges / 2) : 0);
 }
 
 function lineGranules(granules: number): number {

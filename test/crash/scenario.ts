@@ -34,6 +34,8 @@ export interface Scenario<R extends object, M> {
   steps(run: Run<R, M>): void;
   /** The program drops objects, which only a collector would free. */
   readonly drops?: boolean;
+  /** Share of the images at each instant, for one with many instants or a large pool. Default 1. */
+  readonly share?: number;
   /** The creation of the pool is crashed too. */
   readonly creates?: boolean;
 }
@@ -162,7 +164,7 @@ export function crash<R extends object, M>(scenario: Scenario<R, M>, test: Crash
   return exploreCrashes<string>({
     medium,
     seed,
-    imagesPerInstant,
+    imagesPerInstant: Math.ceil(imagesPerInstant * (scenario.share ?? 1)),
     nested,
     stopAtFirst,
     ...(test.only === undefined ? {} : { only: test.only }),
