@@ -59,12 +59,9 @@ export class SpanTable {
 
   /** Takes `spans` adjacent free spans. @throws PoolFullError */
   allocate(spans: number, kind: number): number {
-    let first = this.#findFree(spans);
-    if (first < 0) {
-      first = this.#freeTail();
-      this.#place.growTo(first + spans);
-    }
-    this.#snapshot(first, spans);
+    let first = this.#reserve(spans);
+    // The snapshot may have made the log grow, into the very spans that were found.
+    while (!this.#areFree(first, spans)) first = this.#reserve(spans);
     this.#u32[this.#start + first] =
       kind >= SPAN_KIND.small.value ? kind : (kind | (spans << SPAN_PARAM_SHIFT)) >>> 0;
     this.#u32.fill(SPAN_KIND.tail.value, this.#start + first + 1, this.#start + first + spans);
@@ -146,6 +143,23 @@ export class SpanTable {
         actual: entry,
       },
     );
+  }
+
+  /** Finds free spans, or makes some, and snapshots their entries. */
+  #reserve(spans: number): number {
+    let first = this.#findFree(spans);
+    if (first < 0) {
+      first = this.#freeTail();
+      this.#place.growTo(first + spans);
+    }
+    this.#snapshot(first, spans);
+    return first;
+  }
+
+  #areFree(first: number, spans: number): boolean {
+    for (let span = first; span < first + spans; span += 1)
+      if (this.entry(span) !== SPAN_KIND.free.value) return false;
+    return true;
   }
 
   /** First of `spans` adjacent free spans below the end of the file, or -1. */

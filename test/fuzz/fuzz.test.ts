@@ -54,7 +54,7 @@ describe('model fuzz', () => {
     });
   }
 
-  it.each([900, 901, 902, 903, 904])(
+  it.each([900, 901, 902, 1003, 1100, 1300])(
     'goes on when the pool is filled for good, seed %i',
     { timeout: 300_000 },
     (offset) => {
