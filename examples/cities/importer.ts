@@ -8,7 +8,7 @@
 import { readSync, writeSync } from 'node:fs';
 import { type PersistentList, Pool } from 'perdure';
 import { type Place, readPlaces } from './input.js';
-import { City, Country, World } from './model.js';
+import { City, Country, POOL_OPTIONS, World } from './model.js';
 
 /** What the list of a new name starts with. A plain array fills a list, which the types do not say yet. */
 const NO_CITIES = [] as unknown as PersistentList<City>;
@@ -19,7 +19,7 @@ const [path = '', limit = '', batch = '', pauseAt = ''] = process.argv.slice(2);
 importPlaces(readPlaces(Number(limit)));
 
 function importPlaces(places: readonly Place[]): void {
-  using pool = Pool.open(path, { root: World, emulate: true });
+  using pool = Pool.open(path, POOL_OPTIONS);
   const world = pool.root(World);
   while (world.imported < places.length) {
     pool.txn(() => {

@@ -10,7 +10,7 @@ import { Pool } from 'perdure';
 import { Random } from 'perdure/testing';
 import { Importer } from './child.js';
 import { readPlaces } from './input.js';
-import { World } from './model.js';
+import { POOL_OPTIONS, World } from './model.js';
 import { type DemoOptions, parseOptions, USAGE } from './options.js';
 import { Progress } from './progress.js';
 import { answerQueries } from './queries.js';
@@ -84,7 +84,7 @@ async function run(options: DemoOptions): Promise<void> {
   await importRest(state);
   progress.line(`import complete ${seconds(start)} after the start, crashes and checks included`);
 
-  using pool = Pool.open(state.path, { root: World, emulate: true });
+  using pool = Pool.open(state.path, POOL_OPTIONS);
   for (const answer of answerQueries(pool.root(World))) progress.line(`  ${answer}`);
   const { sizeBytes } = pool.stats();
   progress.line(
@@ -155,7 +155,7 @@ async function reopen(state: State, reported: number, what: string): Promise<voi
 
 function recover(path: string): { recoveryMs: number; outcome: string } {
   const start = performance.now();
-  using pool = Pool.open(path, { root: World, emulate: true });
+  using pool = Pool.open(path, POOL_OPTIONS);
   const recoveryMs = performance.now() - start;
   const { outcome, records } = pool.stats().recovery;
   if (outcome === 'clean') return { recoveryMs, outcome: 'closed by the importer' };
@@ -164,7 +164,7 @@ function recover(path: string): { recoveryMs: number; outcome: string } {
 }
 
 function createPool(path: string): { fileSystem: string } {
-  using pool = Pool.create(path, { root: World, emulate: true });
+  using pool = Pool.create(path, POOL_OPTIONS);
   return { fileSystem: pool.stats().fileSystem };
 }
 

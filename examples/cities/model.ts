@@ -32,3 +32,9 @@ export class World {
   )
   declare byName: PersistentMap<string, PersistentList<City>>;
 }
+
+/**
+ * How the pool is opened everywhere. A gigabyte of address space is plenty for it; reserving much more makes V8 collect
+ * its whole heap at once when the pool is opened, because it counts the mapping as memory.
+ */
+export const POOL_OPTIONS = { root: World, emulate: true, maxSize: 2 ** 30 } as const;

@@ -4,7 +4,7 @@
  */
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { Pool } from 'perdure';
-import { World } from './model.js';
+import { POOL_OPTIONS, World } from './model.js';
 import { type Expectation, verify } from './verify.js';
 
 /** What the thread found. */
@@ -38,7 +38,7 @@ export function verifyInThread(path: string, expected: Expectation): Promise<Ver
 }
 
 function answer({ path, expected }: Request): Verdict {
-  using pool = Pool.open(path, { root: World, emulate: true });
+  using pool = Pool.open(path, POOL_OPTIONS);
   const { imported, countries } = pool.root(World);
   return { problems: verify(pool, expected), imported, countries: countries.size };
 }
