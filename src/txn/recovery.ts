@@ -32,7 +32,9 @@ import {
 } from '../format/index.js';
 import { type Memory, STEP, type Views } from '../memory/index.js';
 import { GrowingWords } from './growing-words.js';
-import { type LogSegment, restoreRecord } from './undo-log.js';
+import { FIRST_TXN_NUMBER, type LogSegment, restoreRecord } from './undo-log.js';
+
+const LINE_GRANULES = LINE_BYTES / GRANULE_BYTES;
 
 /** What recovery needs to know of the pool. */
 export interface RecoveryInput {
@@ -59,11 +61,13 @@ interface Scan {
   commit: Ref | null;
   /** Number of the transaction; -1 when there is no record. */
   txn: number;
+  /** Whether the transaction before it must still be found at the other place where transactions start. */
+  followsOther: boolean;
 }
 
 /** Brings the pool back to its last committed state; the caller then moves the epoch on. */
 export function recover(input: RecoveryInput): RecoveryResult {
-  const scan = lastTransaction(input);
+  const { last: scan, other } = lastTransactions(input);
   const records = scan.snapshots.length;
   if (records === 0 && scan.commit === null) return { outcome: 'clean', records };
   if (scan.commit !== null && commitHolds(input, scan.commit)) {
@@ -71,6 +75,13 @@ export function recover(input: RecoveryInput): RecoveryResult {
     input.memory.flushRanges(ranges, ranges.length / 2, STEP.recoveryFlush);
     input.memory.fence(STEP.recoveryFence);
     return { outcome: 'committed', records };
+  }
+  if (scan.commit !== null && scan.followsOther && other.txn === -1) {
+    // A crash cannot do this: what changed the data after the commit had a durable first record at the other place.
+    throw badRecord(
+      scan.commit,
+      'the data that it describes, or a later transaction at the other place: the log is damaged',
+    );
   }
   const { u32, u8 } = input.views;
   const restored = new GrowingWords(Math.max(2, records * 2));
@@ -106,19 +117,37 @@ export function readSegments(input: RecoveryInput): LogSegment[] {
   }
 }
 
-/** Of the transactions that start at the two places, the one with the higher number. */
-function lastTransaction(input: RecoveryInput): Scan {
+/** Of the transactions that start at the two places, the one with the higher number is the last. */
+function lastTransactions(input: RecoveryInput): { readonly last: Scan; readonly other: Scan } {
   const { ref, granules } = input.firstSegment;
   const [head, middle] = logStarts(granules * GRANULE_BYTES);
   const first = scanLog(input, ref + head / GRANULE_BYTES);
   const second = scanLog(input, ref + middle / GRANULE_BYTES);
-  if (second.txn === -1) return first;
-  return first.txn === -1 || ((second.txn - first.txn) | 0) > 0 ? second : first;
+  const secondIsLast = second.txn !== -1 && (first.txn === -1 || ((second.txn - first.txn) | 0) > 0);
+  if (secondIsLast) return { last: { ...second, followsOther: true }, other: first };
+  return {
+    last: { ...first, followsOther: followsMiddle(input, first, ref + middle / GRANULE_BYTES) },
+    other: second,
+  };
+}
+
+/**
+ * Whether the transaction at the head is not the first of its epoch, has itself not run over the middle, and did not
+ * follow one that had: such a one starts with an empty record.
+ */
+function followsMiddle(input: RecoveryInput, { txn, snapshots, commit }: Scan, middle: number): boolean {
+  const { u32 } = input.views;
+  const payload = (record: number): number => (u32[record * 4 + 1] as number) & RECORD_PAYLOAD_MASK;
+  if (txn === -1 || txn === FIRST_TXN_NUMBER || snapshots.length === 0) return false;
+  if (payload(snapshots.words[0] as number) === 0) return false;
+  const { ref, granules } = input.firstSegment;
+  const ends = [commit ?? 0, ...snapshots.words.subarray(0, snapshots.length)];
+  return ends.every((record) => record >= ref + granules || record + 1 + payload(record) <= middle);
 }
 
 function scanLog(input: RecoveryInput, start: number): Scan {
   const { u32, u8 } = input.views;
-  const scan: Scan = { snapshots: new GrowingWords(256), commit: null, txn: -1 };
+  const scan: Scan = { snapshots: new GrowingWords(256), commit: null, txn: -1, followsOther: false };
   let segment = input.firstSegment;
   let position = start;
   let crc = input.seed;
@@ -129,9 +158,15 @@ function scanLog(input: RecoveryInput, start: number): Scan {
     const head = u32[words + 1] as number;
     const payload = head & RECORD_PAYLOAD_MASK;
     const end = position + 1 + payload;
-    if (end > segment.ref + segment.granules) return scan;
+    if (end > segment.ref + segment.granules) {
+      assertLast(input, segment, { position, txn: scan.txn, next: 0, computed: 0 });
+      return scan;
+    }
     crc = crc32c(crc, u8, position * GRANULE_BYTES + 4, end * GRANULE_BYTES);
-    if (crc !== u32[words]) return scan;
+    if (crc !== u32[words]) {
+      assertLast(input, segment, { position, txn: scan.txn, next: lineUp(end), computed: crc });
+      return scan;
+    }
     if (scan.txn === -1) scan.txn = u32[words + 3] as number;
     else if (scan.txn !== u32[words + 3]) return scan;
     const kind = head >>> RECORD_KIND_SHIFT;
@@ -156,6 +191,38 @@ function scanLog(input: RecoveryInput, start: number): Scan {
     scan.snapshots.push(position);
     position = lineUp(end);
   }
+}
+
+/**
+ * A record that does not verify is the end of the log, torn by the crash: unless one behind it verifies as its
+ * successor. That one was only written when this one was durable, so this one was damaged since.
+ * @throws CorruptionError
+ */
+function assertLast(
+  input: RecoveryInput,
+  segment: LogSegment,
+  at: { readonly position: number; readonly txn: number; readonly next: number; readonly computed: number },
+): void {
+  const { u32 } = input.views;
+  const stored = u32[at.position * 4] as number;
+  // Its checksum was damaged: the successor continues the true one.
+  let damaged = at.next !== 0 && verifies(input, segment, at.next, at.computed);
+  // Its contents were damaged, its length perhaps too: the successor is somewhere behind it.
+  // (Not for a first record: what follows it may be its successor from an earlier epoch.)
+  const end = at.txn === -1 ? 0 : segment.ref + segment.granules;
+  for (let next = at.position + LINE_GRANULES; !damaged && next < end; next += LINE_GRANULES) {
+    damaged = u32[next * 4 + 3] === at.txn && verifies(input, segment, next, stored);
+  }
+  if (damaged) throw badRecord(at.position, 'the record that its successor continues');
+}
+
+/** Whether a record at `position` verifies when the one before has the checksum `chain`. */
+function verifies(input: RecoveryInput, segment: LogSegment, position: number, chain: number): boolean {
+  const { u32, u8 } = input.views;
+  const end = position + 1 + ((u32[position * 4 + 1] as number) & RECORD_PAYLOAD_MASK);
+  // An all but empty line is no record; looking at it would cost the same as at a real one.
+  if (u32[position * 4] === 0 || end > segment.ref + segment.granules) return false;
+  return crc32c(chain, u8, position * GRANULE_BYTES + 4, end * GRANULE_BYTES) === u32[position * 4];
 }
 
 function commitHolds(input: RecoveryInput, record: Ref): boolean {
@@ -204,6 +271,5 @@ function badRecord(position: number, expected: string): CorruptionError {
 }
 
 function lineUp(granules: number): number {
-  const line = LINE_BYTES / GRANULE_BYTES;
-  return Math.ceil(granules / line) * line;
+  return Math.ceil(granules / LINE_GRANULES) * LINE_GRANULES;
 }

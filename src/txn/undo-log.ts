@@ -47,8 +47,6 @@ export interface SegmentSource {
   freeLogRun(segment: LogSegment): void;
 }
 
-/** The most that a snapshot record of one line carries. */
-const LINE_PAYLOAD_GRANULES = (LINE_BYTES - RECORD_HEADER_BYTES) / GRANULE_BYTES;
 const LINE_GRANULES = LINE_BYTES / GRANULE_BYTES;
 const SEGMENT_HEADER_GRANULES = LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
 const RECORD_HEADER_GRANULES = RECORD_HEADER_BYTES / GRANULE_BYTES;
@@ -60,6 +58,8 @@ const MAX_PAYLOAD_GRANULES = 4096;
 const KEEP_EXTENSION_GRANULES = (4 * 1024 * 1024) / GRANULE_BYTES;
 /** Size of an extension; its span table entries must fit the reserve. */
 const EXTENSION_BYTES = 1024 * 1024;
+/** Number of the first transaction of an epoch. */
+export const FIRST_TXN_NUMBER = 1;
 const RELEASE_AT_ONCE = 4;
 
 interface UndoMark extends LogMark {
@@ -99,7 +99,8 @@ export class UndoLog implements TxnLog {
   /** Where the next record goes, and where records in this segment must end. */
   #position = 0;
   #limit = 0;
-  #txnNumber = 0;
+  /** Counts the transactions of this epoch that have records. */
+  #txnNumber = FIRST_TXN_NUMBER;
 
   /**
    * @param segments the chain found at opening, the first segment first
@@ -242,8 +243,7 @@ export class UndoLog implements TxnLog {
 
   #append(ref: number, granules: number): void {
     // INV-LOG-7: where the transaction before is in the way, it is retired by a record of one line.
-    if (this.#records.length === 0 && this.#sameStart && granules > LINE_PAYLOAD_GRANULES)
-      this.#appendRecord(ref, 0);
+    if (this.#records.length === 0 && this.#sameStart) this.#appendRecord(ref, 0);
     this.#appendRecord(ref, granules);
   }
 
@@ -367,6 +367,7 @@ export class UndoLog implements TxnLog {
     const fromHead = this.#start === this.#head;
     this.#sameStart = fromHead && end > this.#middle;
     this.#start = fromHead && end <= this.#middle ? this.#middle : this.#head;
+    this.#txnNumber = (this.#txnNumber + 1) >>> 0;
     this.#begin();
   }
 
@@ -377,7 +378,6 @@ export class UndoLog implements TxnLog {
     this.#segment = 0;
     this.#position = this.#start;
     this.#limit = this.#segmentLimit(0);
-    this.#txnNumber = (this.#txnNumber + 1) >>> 0;
     this.#control[CONTROL.chain] = this.#seed;
     this.#control[CONTROL.txn] = this.#txnNumber;
   }
