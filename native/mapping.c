@@ -23,19 +23,51 @@
 
 /* --------------------------------------------------------------------------------------- open, release */
 
-static int map_descriptor(Mapping *m, uint32_t flags, MapResult *result) {
-  const int protection = PROT_READ | PROT_WRITE;
-  void *base = MAP_FAILED;
-  if (flags & MAP_COPY_ON_WRITE) {
-    base = mmap(NULL, m->length, protection, MAP_PRIVATE | MAP_NORESERVE, m->fd, 0);
-  } else {
-    base = mmap(NULL, m->length, protection, MAP_SHARED_VALIDATE | MAP_SYNC | MAP_NORESERVE, m->fd, 0);
-    if (base != MAP_FAILED) result->synchronous = true;
-    else base = mmap(NULL, m->length, protection, MAP_SHARED | MAP_NORESERVE, m->fd, 0);
-  }
+static uint64_t page_up(uint64_t bytes) { return (bytes + PAGE - 1) & ~(uint64_t)(PAGE - 1); }
+
+/*
+ * Address space for the whole pool: memory that reads as zero and belongs to no file. The file lies over its start.
+ * A reference that points beyond the end of the file (a damaged pool) reads zeros and is found out, where a mapping
+ * of the file beyond its end would be a bus error.
+ */
+static int reserve(Mapping *m) {
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  void *base = mmap(NULL, m->length, PROT_READ | PROT_WRITE, flags, -1, 0);
+  /* Where memory may not be overcommitted, only what cannot be written is free. */
+  if (base == MAP_FAILED && errno == ENOMEM) base = mmap(NULL, m->length, PROT_READ, flags, -1, 0);
   if (base == MAP_FAILED) return errno;
   m->base = base;
   return 0;
+}
+
+static int cover_with(Mapping *m, uint64_t to, int flags) {
+  const uint64_t length = to - m->covered;
+  void *start = m->base + m->covered;
+  void *mapped = mmap(start, length, PROT_READ | PROT_WRITE, flags | MAP_FIXED | MAP_NORESERVE, m->fd, (off_t)m->covered);
+  return mapped == MAP_FAILED ? errno : 0;
+}
+
+/* Lays the file over the reservation up to `bytes`. What is mapped stays where it is. */
+static int cover(Mapping *m, uint64_t bytes) {
+  const uint64_t to = page_up(bytes < m->length ? bytes : m->length);
+  int error;
+  if (to <= m->covered) return 0;
+  if (m->copy_on_write) error = cover_with(m, to, MAP_PRIVATE);
+  else error = cover_with(m, to, MAP_SHARED_VALIDATE | MAP_SYNC);
+  if (error == 0 && !m->copy_on_write) m->synchronous = true;
+  /* A file is synchronous as a whole or not at all. */
+  if (error != 0 && !m->copy_on_write && !m->synchronous) error = cover_with(m, to, MAP_SHARED);
+  if (error == 0) m->covered = to;
+  return error;
+}
+
+static int map_descriptor(Mapping *m, uint32_t flags, MapResult *result) {
+  m->copy_on_write = (flags & MAP_COPY_ON_WRITE) != 0;
+  int error = reserve(m);
+  /* At least a page, so that a new and empty file shows whether it can be synchronous. */
+  if (error == 0) error = cover(m, m->size > 0 ? m->size : 1);
+  result->synchronous = m->synchronous;
+  return error;
 }
 
 static int open_steps(Mapping *m, uint32_t flags, MapResult *result, const char **syscall) {
@@ -80,6 +112,7 @@ void mapping_release(Mapping *m, bool unmap) {
   if (unmap && m->base != NULL) {
     munmap(m->base, m->length);
     m->base = NULL;
+    m->covered = 0;
   }
   if (m->fd >= 0) {
     flock(m->fd, LOCK_UN); /* explicitly: a child between fork and exec may still share the open file */
@@ -141,6 +174,9 @@ int mapping_allocate(Mapping *m, uint64_t from, uint64_t to, const char **syscal
   const int error = allocate(m, from, to, syscall);
   release_signal(&guard);
   if (error == 0) {
+    *syscall = "mmap";
+    const int failure = cover(m, to);
+    if (failure != 0) return failure;
     if (to > m->size) m->size = to;
     return 0;
   }
@@ -157,8 +193,9 @@ int mapping_truncate(Mapping *m, uint64_t size) {
   hold_signal(&guard);
   const int error = ftruncate(m->fd, (off_t)size) == 0 ? 0 : errno;
   release_signal(&guard);
-  if (error == 0) m->size = size;
-  return error;
+  if (error != 0) return error;
+  m->size = size;
+  return cover(m, size);
 }
 
 /* --------------------------------------------------------------------------------------- names of errors */

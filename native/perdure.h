@@ -26,7 +26,8 @@
 #define PAGE 4096u
 
 /* Words of the control block; the same as CONTROL in src/memory/memory.ts. */
-enum { CONTROL_CHAIN, CONTROL_TXN, CONTROL_AT, CONTROL_SOURCE, CONTROL_GRANULES, CONTROL_RANGE_COUNT, CONTROL_CHECKED };
+enum { CONTROL_CHAIN, CONTROL_TXN, CONTROL_AT, CONTROL_SOURCE, CONTROL_GRANULES, CONTROL_RANGE_COUNT, CONTROL_CHECKED,
+       CONTROL_EPOCH };
 #define CONTROL_WORDS 8u
 
 /* Slots of the counter block. */
@@ -58,6 +59,10 @@ typedef struct {
   bool fences;
   uint64_t line_ticks; /* emulated latency, in ticks of read_ticks() */
   uint64_t fence_ticks;
+
+  uint64_t covered; /* bytes of the reservation that the file lies over: whole pages */
+  bool copy_on_write;
+  bool synchronous; /* MAP_SYNC was accepted */
 
   /* memory shared with JavaScript; the references keep it alive */
   uint32_t *control;

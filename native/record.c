@@ -11,7 +11,8 @@
 
 #define KIND_SNAPSHOT (1u << 28)
 #define KIND_COMMIT (2u << 28)
-#define PAYLOAD_MASK 0x0fffffffu
+#define PAYLOAD_MASK 0x7fffu
+#define EPOCH_BITS(control) (((control)[CONTROL_EPOCH] & 0x1fffu) << 15)
 
 typedef union {
   uint32_t words[4];
@@ -71,7 +72,7 @@ const char *record_append(Mapping *m) {
   if (!record_fits(m, control[CONTROL_AT], granules)) {
     return "append: the record must start on a line boundary and end within the file";
   }
-  Granule header = {{0, KIND_SNAPSHOT | granules, control[CONTROL_SOURCE], control[CONTROL_TXN]}};
+  Granule header = {{0, KIND_SNAPSHOT | EPOCH_BITS(control) | granules, control[CONTROL_SOURCE], control[CONTROL_TXN]}};
   write_record(m, &header, NULL, m->base + (uint64_t)control[CONTROL_SOURCE] * GRANULE, (uint64_t)granules * GRANULE);
   fence(m);
   return NULL;
@@ -96,7 +97,7 @@ const char *record_commit(Mapping *m) {
   }
   flush_ranges(m, m->ranges, count);
   const uint32_t subject = checked ? (uint32_t)count : 0;
-  Granule header = {{0, KIND_COMMIT | (uint32_t)payload, subject, control[CONTROL_TXN]}};
+  Granule header = {{0, KIND_COMMIT | EPOCH_BITS(control) | (uint32_t)payload, subject, control[CONTROL_TXN]}};
   write_record(m, &header, &lead, (const uint8_t *)m->ranges, checked ? count * 8 : 0);
   fence(m);
   return NULL;

@@ -1,7 +1,7 @@
 /**
  * perdure: decorated classes are the database. See README.md for a start, docs/architecture.md for the structure.
  */
-export { PersistentList, PersistentMap, PersistentQueue } from './collections/index.js';
+export { PersistentList, PersistentMap, PersistentQueue, type Storable } from './collections/index.js';
 export { Field, Persistent, type PersistentOptions } from './decorators/index.js';
 export * from './errors/index.js';
 export type { Offset, Ref } from './format/index.js';

@@ -21,6 +21,7 @@ import { contentsOf } from './contents.js';
 import { ListTree } from './list-tree.js';
 import { type ListCodecs, releaseList, walkList } from './list-walk.js';
 import { clampIndex, Sequence } from './sequence.js';
+import type { Storable } from './storable.js';
 
 const TREE: unique symbol = Symbol('perdure.tree');
 
@@ -76,7 +77,8 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   }
 
   /** Adds elements at the end; returns the new length. @throws ValueError */
-  push(...values: T[]): number {
+  push(...stored: Storable<T>[]): number {
+    const values = stored as T[];
     const codec: SlotCodec<T> = this.#codec;
     if (values.length === 1) {
       codec.check(values[0]);
@@ -105,14 +107,16 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   }
 
   /** Adds elements at the front; returns the new length. @throws ValueError */
-  unshift(...values: T[]): number {
+  unshift(...stored: Storable<T>[]): number {
+    const values = stored as T[];
     this.#check(values);
     this[TREE].insert(0, values);
     return this.length;
   }
 
   /** Inserts elements before the one at `index` (0 to length); returns the new length. @throws ValueError */
-  insert(index: number, ...values: T[]): number {
+  insert(index: number, ...stored: Storable<T>[]): number {
+    const values = stored as T[];
     const { length } = this;
     if (!Number.isInteger(index) || index < 0 || index > length) {
       throw this.#error(`insert at ${String(index)}: the list has ${length} elements`);
@@ -123,7 +127,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   }
 
   /** Array's `splice`: removes elements and inserts others in their place; returns the removed ones. @throws ValueError */
-  splice(...args: [start?: number, deleteCount?: number, ...values: T[]]): T[] {
+  splice(...args: [start?: number, deleteCount?: number, ...values: Storable<T>[]]): T[] {
     const { length } = this;
     const start = clampIndex(args[0], length, 0);
     const values = args.slice(2) as T[];

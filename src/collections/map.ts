@@ -21,6 +21,7 @@ import { BOUND, Container, REF } from '../instance/index.js';
 import type { MapCodecs } from './map-codecs.js';
 import { CursorSet } from './map-cursor.js';
 import { type EntryPart, MapIterator } from './map-iterator.js';
+import type { Storable } from './storable.js';
 
 const COUNT = MAP.count.offset / 4;
 const USED = MAP.used.offset / 4;
@@ -64,7 +65,7 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
    * @throws TxnRequiredError outside a transaction
    * @throws PoolFullError
    */
-  set(key: K, value: V): this {
+  set(key: K, value: Storable<V>): this {
     const { codecs } = this[BOUND];
     const { keys, index, value: valueCodec } = codecs;
     const stored = keys.check(key);

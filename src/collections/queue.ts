@@ -32,6 +32,7 @@ import type { ContainerType, QueueType } from '../layout/index.js';
 import { contentsOf } from './contents.js';
 import { corruptQueue, type QueueCodecs, releaseQueue, walkQueue } from './queue-chunks.js';
 import { inspectElements } from './sequence.js';
+import type { Storable } from './storable.js';
 
 const LENGTH = QUEUE.length.offset / 4;
 const HEAD = QUEUE.head.offset / 4;
@@ -73,7 +74,8 @@ export class PersistentQueue<T = unknown> extends Container<QueueCodecs> impleme
   }
 
   /** Adds elements at the back; returns the new length. @throws ValueError */
-  enqueue(...values: T[]): number {
+  enqueue(...stored: Storable<T>[]): number {
+    const values = stored as T[];
     const codec: SlotCodec = this[BOUND].codecs.element;
     for (let i = 0; i < values.length; i++) codec.check(values[i]);
     this.#enqueueAll(values);

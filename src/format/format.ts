@@ -203,13 +203,21 @@ export const RECORD = {
     bytes: 4,
     what: 'CRC-32C of bytes 4 to the end of the payload, continued from the record before',
   },
-  kind: { offset: 4, bytes: 4, what: 'high 4 bits: `RECORD_KIND`; low 28 bits: payload in granules' },
+  kind: {
+    offset: 4,
+    bytes: 4,
+    what: 'high 4 bits: `RECORD_KIND`; 13 bits: the low bits of the epoch; low 15 bits: payload in granules',
+  },
   subject: {
     offset: 8,
     bytes: 4,
     what: 'snapshot: ref of the range; commit: number of ranges; chain: ref of the next segment',
   },
-  txn: { offset: 12, bytes: 4, what: 'number of the transaction' },
+  txn: {
+    offset: 12,
+    bytes: 4,
+    what: 'number of the transaction',
+  },
 } as const satisfies Record<string, FormatField>;
 export const RECORD_HEADER_BYTES = 16;
 
@@ -219,7 +227,9 @@ export const RECORD_KIND = {
   chain: { value: 3, what: 'the log goes on in another segment; payload: its size in granules' },
 } as const;
 export const RECORD_KIND_SHIFT = 28;
-export const RECORD_PAYLOAD_MASK = 0x0fffffff;
+export const RECORD_EPOCH_SHIFT = 15;
+export const RECORD_EPOCH_MASK = 0x1fff;
+export const RECORD_PAYLOAD_MASK = 0x7fff;
 
 /**
  * Payload of a commit record: one granule with the CRC-32C of the after-images, then a pair of words (ref,

@@ -63,6 +63,8 @@ export const CONTROL = {
   rangeCount: 5,
   /** `commit`: 1 to list the ranges and check their contents, 0 when the data is durable already. */
   checked: 6,
+  /** The epoch of the pool; its low bits go into every record. */
+  epoch: 7,
 } as const;
 export const CONTROL_WORDS = 8;
 

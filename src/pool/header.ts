@@ -25,6 +25,7 @@ import {
   SPAN_ENTRY_BYTES,
 } from '../format/index.js';
 import { type Memory, STEP, type Views } from '../memory/index.js';
+import type { LogEpoch } from '../txn/index.js';
 
 /** What the header says. Sizes and offsets in bytes. */
 export interface Header {
@@ -62,12 +63,12 @@ export function planRegions(options: {
   return { generation: 0, epoch: 1, sizeBytes: heapOffset, maxBytes, logBytes, spanTableOffset, heapOffset };
 }
 
-/** Checksum seed of the log records of one epoch of one pool. */
-export function logSeed(header: Header): number {
+/** The epoch that the header names; its seed differs from pool to pool. */
+export function logEpoch(header: Header): LogEpoch {
   const bytes = new Uint8Array(20);
   bytes.set(header.uuid);
   new DataView(bytes.buffer).setUint32(16, header.epoch, true);
-  return crc32c(0, bytes, 0, bytes.length);
+  return { number: header.epoch, seed: crc32c(0, bytes, 0, bytes.length) };
 }
 
 /**

@@ -28,7 +28,7 @@ import {
 } from '../txn/index.js';
 import { namedRootsRef } from './check.js';
 import { reachableClasses } from './classes.js';
-import { type Header, logSeed, planRegions, readHeader, settleHeader, writeHeader } from './header.js';
+import { type Header, logEpoch, planRegions, readHeader, settleHeader, writeHeader } from './header.js';
 import { LayoutRecords } from './layout-records.js';
 import { NamedRoots } from './named-roots.js';
 import { type PoolOptions, type ResolvedOptions, resolveOptions } from './options.js';
@@ -137,7 +137,7 @@ function recoveryInput(memory: Memory, views: Views, header: Header): RecoveryIn
     memory,
     views,
     firstSegment: firstSegment(header),
-    seed: logSeed(header),
+    epoch: logEpoch(header),
     bounds: {
       start: REGION.anchors.offset / GRANULE_BYTES,
       end: Math.floor(header.sizeBytes / GRANULE_BYTES),
@@ -161,7 +161,7 @@ function assemble(parts: {
   const { path, memory, views, header, recovery } = parts;
   const space = new PoolSpace(path, memory, views, header);
   let runtime: PoolRuntime;
-  const log = new UndoLog(memory, views, parts.segments ?? [firstSegment(header)], logSeed(header), {
+  const log = new UndoLog(memory, views, parts.segments ?? [firstSegment(header)], logEpoch(header), {
     allocateLogRun: (bytes) => runtime.heap.allocateLogRun(bytes),
     freeLogRun: (segment) => runtime.heap.freeLogRun(segment),
   });

@@ -13,6 +13,8 @@ import {
   GRANULE_BYTES,
   LINE_BYTES,
   type Offset,
+  RECORD_EPOCH_MASK,
+  RECORD_EPOCH_SHIFT,
   RECORD_HEADER_BYTES,
   RECORD_KIND,
   RECORD_KIND_SHIFT,
@@ -107,7 +109,8 @@ export class PortableRecordWriter implements RecordWriter {
     const end = at + RECORD_HEADER_BYTES + payloadGranules * GRANULE_BYTES;
     const padded = Math.ceil(end / LINE_BYTES) * LINE_BYTES;
     this.#u8.fill(0, end, padded);
-    this.#u32[words + 1] = ((kind << RECORD_KIND_SHIFT) | payloadGranules) >>> 0;
+    const epoch = ((control[CONTROL.epoch] as number) & RECORD_EPOCH_MASK) << RECORD_EPOCH_SHIFT;
+    this.#u32[words + 1] = ((kind << RECORD_KIND_SHIFT) | epoch | payloadGranules) >>> 0;
     this.#u32[words + 2] = subject;
     this.#u32[words + 3] = control[CONTROL.txn] as number;
     const crc = crc32c(control[CONTROL.chain] as number, this.#u8, at + 4, end);

@@ -19,11 +19,12 @@ import {
   COMMIT_PAYLOAD,
   crc32c,
   GRANULE_BYTES,
-  LINE_BYTES,
   LOG_SEGMENT,
   LOG_SEGMENT_HEADER_BYTES,
   logStarts,
   MAX_COMMIT_RANGES,
+  RECORD_EPOCH_MASK,
+  RECORD_EPOCH_SHIFT,
   RECORD_KIND,
   RECORD_KIND_SHIFT,
   RECORD_PAYLOAD_MASK,
@@ -32,17 +33,17 @@ import {
 } from '../format/index.js';
 import { type Memory, STEP, type Views } from '../memory/index.js';
 import { GrowingWords } from './growing-words.js';
-import { FIRST_TXN_NUMBER, type LogSegment, restoreRecord } from './undo-log.js';
-
-const LINE_GRANULES = LINE_BYTES / GRANULE_BYTES;
+import { LINE_GRANULES, type LogSegment, lineGranules, restoreRecord } from './log-records.js';
+import type { LogEpoch } from './txn-log.js';
+import { FIRST_TXN_NUMBER } from './undo-log.js';
 
 /** What recovery needs to know of the pool. */
 export interface RecoveryInput {
   readonly memory: Memory;
   readonly views: Views;
   readonly firstSegment: LogSegment;
-  /** Checksum seed of the epoch that wrote the log. */
-  readonly seed: number;
+  /** The epoch that wrote the log. */
+  readonly epoch: LogEpoch;
   /** First granule that a transaction may change, the granule after the last. */
   readonly bounds: { readonly start: number; readonly end: number };
   /** First granule of the heap, where extensions of the log lie. */
@@ -63,12 +64,16 @@ interface Scan {
   txn: number;
   /** Whether the transaction before it must still be found at the other place where transactions start. */
   followsOther: boolean;
+  /** Position of a record that was damaged after it was durable, or 0. */
+  damaged: number;
 }
 
 /** Brings the pool back to its last committed state; the caller then moves the epoch on. */
 export function recover(input: RecoveryInput): RecoveryResult {
   const { last: scan, other } = lastTransactions(input);
   const records = scan.snapshots.length;
+  if (scan.damaged !== 0)
+    throw badRecord(scan.damaged, 'the record that its successor continues: it is damaged');
   if (records === 0 && scan.commit === null) return { outcome: 'clean', records };
   if (scan.commit !== null && commitHolds(input, scan.commit)) {
     const ranges = committedRanges(input, scan.commit);
@@ -147,10 +152,16 @@ function followsMiddle(input: RecoveryInput, { txn, snapshots, commit }: Scan, m
 
 function scanLog(input: RecoveryInput, start: number): Scan {
   const { u32, u8 } = input.views;
-  const scan: Scan = { snapshots: new GrowingWords(256), commit: null, txn: -1, followsOther: false };
+  const scan: Scan = {
+    snapshots: new GrowingWords(256),
+    commit: null,
+    txn: -1,
+    followsOther: false,
+    damaged: 0,
+  };
   let segment = input.firstSegment;
   let position = start;
-  let crc = input.seed;
+  let crc = input.epoch.seed;
   let segmentsLeft = Math.ceil((input.bounds.end - input.heapStart) / (SPAN_BYTES / GRANULE_BYTES));
   for (;;) {
     if (position + 1 > segment.ref + segment.granules) return scan;
@@ -159,12 +170,21 @@ function scanLog(input: RecoveryInput, start: number): Scan {
     const payload = head & RECORD_PAYLOAD_MASK;
     const end = position + 1 + payload;
     if (end > segment.ref + segment.granules) {
-      assertLast(input, segment, { position, txn: scan.txn, next: 0, computed: 0 });
+      scan.damaged = isDamaged(input, segment, { position, txn: scan.txn, next: 0, computed: 0 })
+        ? position
+        : 0;
       return scan;
     }
     crc = crc32c(crc, u8, position * GRANULE_BYTES + 4, end * GRANULE_BYTES);
     if (crc !== u32[words]) {
-      assertLast(input, segment, { position, txn: scan.txn, next: lineUp(end), computed: crc });
+      scan.damaged = isDamaged(input, segment, {
+        position,
+        txn: scan.txn,
+        next: lineGranules(end),
+        computed: crc,
+      })
+        ? position
+        : 0;
       return scan;
     }
     if (scan.txn === -1) scan.txn = u32[words + 3] as number;
@@ -189,40 +209,49 @@ function scanLog(input: RecoveryInput, start: number): Scan {
       throw badRecord(position, 'a range inside the pool');
     }
     scan.snapshots.push(position);
-    position = lineUp(end);
+    position = lineGranules(end);
   }
 }
 
 /**
- * A record that does not verify is the end of the log, torn by the crash: unless one behind it verifies as its
- * successor. That one was only written when this one was durable, so this one was damaged since.
- * @throws CorruptionError
+ * Whether a record that does not verify was damaged. Otherwise it is the end of the log, torn by the crash. Damaged it
+ * is when one behind it verifies as its successor: that was only written when this one was durable (INV-LOG-8). Says
+ * nothing of any but the last transaction, whose records may be overwritten by now.
  */
-function assertLast(
+function isDamaged(
   input: RecoveryInput,
   segment: LogSegment,
   at: { readonly position: number; readonly txn: number; readonly next: number; readonly computed: number },
-): void {
-  const { u32 } = input.views;
-  const stored = u32[at.position * 4] as number;
+): boolean {
+  // What follows a first record may be what followed the one that was there before.
+  if (at.txn === -1) return false;
+  const stored = input.views.u32[at.position * 4] as number;
+  const end = segment.ref + segment.granules;
   // Its checksum was damaged: the successor continues the true one.
-  let damaged = at.next !== 0 && verifies(input, segment, at.next, at.computed);
+  let damaged =
+    at.next !== 0 && at.next < end && verifies(input, segment, at.next, { txn: at.txn, chain: at.computed });
   // Its contents were damaged, its length perhaps too: the successor is somewhere behind it.
-  // (Not for a first record: what follows it may be its successor from an earlier epoch.)
-  const end = at.txn === -1 ? 0 : segment.ref + segment.granules;
   for (let next = at.position + LINE_GRANULES; !damaged && next < end; next += LINE_GRANULES) {
-    damaged = u32[next * 4 + 3] === at.txn && verifies(input, segment, next, stored);
+    damaged = verifies(input, segment, next, { txn: at.txn, chain: stored });
   }
-  if (damaged) throw badRecord(at.position, 'the record that its successor continues');
+  return damaged;
 }
 
-/** Whether a record at `position` verifies when the one before has the checksum `chain`. */
-function verifies(input: RecoveryInput, segment: LogSegment, position: number, chain: number): boolean {
+/** Whether a record of the transaction at `position` verifies when the one before has the checksum `chain`. */
+function verifies(
+  input: RecoveryInput,
+  segment: LogSegment,
+  position: number,
+  before: { readonly txn: number; readonly chain: number },
+): boolean {
   const { u32, u8 } = input.views;
-  const end = position + 1 + ((u32[position * 4 + 1] as number) & RECORD_PAYLOAD_MASK);
-  // An all but empty line is no record; looking at it would cost the same as at a real one.
-  if (u32[position * 4] === 0 || end > segment.ref + segment.granules) return false;
-  return crc32c(chain, u8, position * GRANULE_BYTES + 4, end * GRANULE_BYTES) === u32[position * 4];
+  const head = u32[position * 4 + 1] as number;
+  const epoch = (head >>> RECORD_EPOCH_SHIFT) & RECORD_EPOCH_MASK;
+  if (u32[position * 4 + 3] !== before.txn || epoch !== (input.epoch.number & RECORD_EPOCH_MASK))
+    return false;
+  const end = position + 1 + (head & RECORD_PAYLOAD_MASK);
+  if (end > segment.ref + segment.granules) return false;
+  return crc32c(before.chain, u8, position * GRANULE_BYTES + 4, end * GRANULE_BYTES) === u32[position * 4];
 }
 
 function commitHolds(input: RecoveryInput, record: Ref): boolean {
@@ -268,8 +297,4 @@ function badRecord(position: number, expected: string): CorruptionError {
     offset,
     expected,
   });
-}
-
-function lineUp(granules: number): number {
-  return Math.ceil(granules / LINE_GRANULES) * LINE_GRANULES;
 }

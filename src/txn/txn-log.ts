@@ -3,6 +3,13 @@
  * serves one pool; at most one transaction is open at a time.
  */
 
+/** The epoch of a pool: from one opening to the next (docs/format.md). Records of other epochs are dead. */
+export interface LogEpoch {
+  readonly number: number;
+  /** From which the checksums of its records are continued. */
+  readonly seed: number;
+}
+
 /** A point in the open transaction to which it can be rolled back; opaque to everyone but the log. */
 export interface LogMark {
   readonly records: number;

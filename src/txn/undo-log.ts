@@ -14,32 +14,34 @@
  * INV-LOG-7  The first record of a transaction leaves all records of the transaction before as they are, or is one
  *            line in the place of the first of them: torn, it must not leave that one without its commit record.
  *
+ * INV-LOG-8  No record that verifies follows the end of the log: what a rolled-back savepoint wrote is erased. So a
+ *            record that does not verify, with one behind it that continues it, is damaged, not torn.
+ *
  * It may not decide what is logged (transaction.ts) nor read a log it did not write (recovery.ts).
  */
 import { CorruptionError, PoolFullError } from '../errors/index.js';
 import {
   GRANULE_BYTES,
-  GRANULE_SHIFT,
-  LINE_BYTES,
   LOG_SEGMENT,
   LOG_SEGMENT_HEADER_BYTES,
   logStarts,
   MAX_COMMIT_RANGES,
-  RECORD_HEADER_BYTES,
-  RECORD_PAYLOAD_MASK,
+  type Offset,
   type Ref,
   SPAN_BYTES,
 } from '../format/index.js';
 import { CONTROL, type Memory, type RecordWriter, STEP, type Views } from '../memory/index.js';
 import { GrowingWords } from './growing-words.js';
+import {
+  commitGranules,
+  LINE_GRANULES,
+  type LogSegment,
+  lineGranules,
+  RECORD_HEADER_GRANULES,
+  restoreRecord,
+} from './log-records.js';
 import { PortableRecordWriter } from './record-writer.js';
-import type { LogMark, TxnLog } from './txn-log.js';
-
-/** A contiguous part of the log. */
-export interface LogSegment {
-  readonly ref: Ref;
-  readonly granules: number;
-}
+import type { LogEpoch, LogMark, TxnLog } from './txn-log.js';
 
 /** Where the log gets more room from: runs of spans, allocated and freed within the open transaction. */
 export interface SegmentSource {
@@ -47,9 +49,7 @@ export interface SegmentSource {
   freeLogRun(segment: LogSegment): void;
 }
 
-const LINE_GRANULES = LINE_BYTES / GRANULE_BYTES;
 const SEGMENT_HEADER_GRANULES = LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
-const RECORD_HEADER_GRANULES = RECORD_HEADER_BYTES / GRANULE_BYTES;
 /** Room kept free in every segment for the records that add the next one: span table, link, chain. */
 const RESERVE_GRANULES = 32;
 /** The most that one snapshot record carries; longer ranges are split. */
@@ -104,13 +104,13 @@ export class UndoLog implements TxnLog {
 
   /**
    * @param segments the chain found at opening, the first segment first
-   * @param seed checksum seed of this epoch
+   * @param epoch the epoch that this opening of the pool began
    */
   constructor(
     memory: Memory,
     views: Views,
     segments: readonly LogSegment[],
-    seed: number,
+    epoch: LogEpoch,
     source: SegmentSource,
   ) {
     this.#memory = memory;
@@ -119,7 +119,8 @@ export class UndoLog implements TxnLog {
     this.#portable = new PortableRecordWriter(memory, views, memory.recordWriter?.control);
     this.#writer = memory.recordWriter ?? this.#portable;
     this.#control = this.#writer.control;
-    this.#seed = seed;
+    this.#seed = epoch.seed;
+    this.#control[CONTROL.epoch] = epoch.number;
     this.#ordered = memory.info.domain === 'emulated' && memory.info.flushInstruction === 'none';
     this.#segments = [...segments];
     this.#source = source;
@@ -180,7 +181,8 @@ export class UndoLog implements TxnLog {
     // [ROLLBACK 1, 2] as for the whole transaction: INV-LOG-5.
     this.#restore(records);
     this.#flushRestored();
-    this.#records.length = records;
+    // [ROLLBACK 3] INV-LOG-8.
+    this.#eraseRecords(records);
     // The link to an extension that the savepoint added was restored with everything else.
     this.#segments.length = this.#linkedSegments();
     // INV-LOG-6: what the savepoint allocated may become anything, even a segment of this log.
@@ -284,6 +286,19 @@ export class UndoLog implements TxnLog {
     this.#memory.fence(STEP.rollbackFence);
   }
 
+  /** Makes the records behind the first `count` unrecognisable, and durably so: what they restore is durable. */
+  #eraseRecords(count: number): void {
+    const { words, length } = this.#records;
+    for (let i = count; i < length; i += 1) {
+      const record = words[i] as number;
+      // ATOMIC for each: checksum and length are one unit.
+      this.#u32.fill(0, record * 4, record * 4 + 2);
+      this.#memory.flush((record * GRANULE_BYTES) as Offset, 8, STEP.rollbackFlush);
+    }
+    if (length > count) this.#memory.fence(STEP.rollbackFence);
+    this.#records.length = count;
+  }
+
   #makeRoom(granules: number): void {
     if (this.#position + lineGranules(granules) > this.#limit) this.#extend(granules);
   }
@@ -381,28 +396,4 @@ export class UndoLog implements TxnLog {
     this.#control[CONTROL.chain] = this.#seed;
     this.#control[CONTROL.txn] = this.#txnNumber;
   }
-}
-
-/** Puts the payload of the snapshot record at `record` back to where it came from. */
-export function restoreRecord(u32: Uint32Array, u8: Uint8Array, record: number): void {
-  const words = record * 4;
-  const granules = (u32[words + 1] as number) & RECORD_PAYLOAD_MASK;
-  const target = u32[words + 2] as number;
-  if (granules <= 16) {
-    const from = words + 4;
-    const to = target * 4;
-    for (let i = 0; i < granules * 4; i += 1) u32[to + i] = u32[from + i] as number;
-  } else {
-    const from = record * GRANULE_BYTES + RECORD_HEADER_BYTES;
-    u8.copyWithin(target * GRANULE_BYTES, from, from + granules * GRANULE_BYTES);
-  }
-}
-
-/** Granules of the commit record of a transaction with so many ranges. */
-function commitGranules(ranges: number): number {
-  return RECORD_HEADER_GRANULES + 1 + (ranges <= MAX_COMMIT_RANGES ? Math.ceil(ranges / 2) : 0);
-}
-
-function lineGranules(granules: number): number {
-  return ((granules + LINE_GRANULES - 1) >> (6 - GRANULE_SHIFT)) << (6 - GRANULE_SHIFT);
 }

@@ -14,7 +14,15 @@ it('shows every constant of the format', () => {
   const page = read('docs/format.md');
   const shownElsewhere = [
     ...['MAGIC_LOW', 'MAGIC_HIGH', 'GRANULE_SHIFT', 'SPAN_GRANULES', 'NULL_REF', 'HEADER_CHECKSUM_START'],
-    ...['SPAN_KIND_MASK', 'SPAN_PARAM_SHIFT', 'RECORD_KIND_SHIFT', 'RECORD_PAYLOAD_MASK', 'MAP_DELETED'],
+    ...[
+      'SPAN_KIND_MASK',
+      'SPAN_PARAM_SHIFT',
+      'RECORD_KIND_SHIFT',
+      'RECORD_EPOCH_SHIFT',
+      'RECORD_EPOCH_MASK',
+      'RECORD_PAYLOAD_MASK',
+      'MAP_DELETED',
+    ],
   ];
   const names = Object.keys(format).filter((name) => /^[A-Z][A-Z0-9_]+$/.test(name));
   const missing = names.filter((name) => !shownElsewhere.includes(name) && !page.includes(name));

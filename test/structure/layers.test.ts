@@ -34,7 +34,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Modules of Node that reach the operating system; the rest of `node:` is fine everywhere. */
 const OPERATING_SYSTEM =
-  /^(node:)?(fs|child_process|os|net|dgram|tty|module|worker_threads|process|cluster|v8|vm)(\/|$)/;
+  /^(node:)?(fs|child_process|os|net|dgram|tty|module|worker_threads|process|cluster|v8)(\/|$)/;
 
 /** The only sources of randomness: identities, and names of temporary files. */
 const RANDOM = ['memory/files.ts', 'pool/open.ts'];

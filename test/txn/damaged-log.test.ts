@@ -136,7 +136,7 @@ describe('records made by hand', () => {
       memory,
       views,
       firstSegment: LOG as never,
-      seed: SEED,
+      epoch: { number: 0, seed: SEED },
       bounds: { start: 0x200, end: SIZE },
       heapStart: 0x1000,
     };

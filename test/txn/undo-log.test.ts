@@ -45,7 +45,7 @@ function setUp(most: number) {
     },
     freeLogRun: (segment: LogSegment) => freed.push(segment),
   };
-  const log = new UndoLog(memory, views, [LOG], SEED, source);
+  const log = new UndoLog(memory, views, [LOG], { number: 0, seed: SEED }, source);
   const input = (image: SimulatedMedium) => {
     const opened = image.open({
       path: PATH,
@@ -59,7 +59,7 @@ function setUp(most: number) {
       memory: opened,
       views: createViews(opened.buffer),
       firstSegment: LOG,
-      seed: SEED,
+      epoch: { number: 0, seed: SEED },
       bounds: { start: LOG.ref as number, end: sizeBytes / GRANULE_BYTES },
       heapStart: HEAP,
     };
