@@ -1,47 +1,70 @@
 /**
- * `npm run bench`: ns per operation, with a plain-JavaScript baseline beside each case.
+ * `npm run bench`: ns per operation, with a plain-JavaScript baseline beside each case. Each case runs in a process of
+ * its own, as a program would: classes bound to many pools, and buffers that were detached, slow V8's code down.
  *
  *   npm run bench -- --json            one JSON object a line: {"case","ns","baselineNs","ratio"}
  *   npm run bench -- --filter txn/     only cases whose name contains the text
- *   npm run bench -- --smoke           every case once at a small size, to see that it still runs
+ *   npm run bench -- --smoke           every case once at a small size and in one process, to see that it still runs
  */
+import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { collectionCases } from './cases/collections.js';
-import { closeFieldPool, fieldCases } from './cases/fields.js';
+import { fieldCases } from './cases/fields.js';
 import { openCases } from './cases/open.js';
 import { txnCases } from './cases/txns.js';
-import { resultHash, runCase } from './harness.js';
+import { type BenchResult, runCase } from './harness.js';
 
 const { values } = parseArgs({
   options: {
     json: { type: 'boolean', default: false },
     smoke: { type: 'boolean', default: false },
     filter: { type: 'string', default: '' },
-    rounds: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '9' },
+    /** Internal: run this case here and print its result as JSON. */
+    only: { type: 'string' },
   },
 });
 
-const cases = [...fieldCases, ...txnCases, ...collectionCases, ...openCases].filter(
-  ({ name }) => name.includes(values.filter) && !(values.smoke && name.endsWith('/1000000')),
-);
+const allCases = [...fieldCases, ...txnCases, ...collectionCases, ...openCases];
 const options = values.smoke ? { rounds: 1, scale: 0.001 } : { rounds: Number(values.rounds), scale: 1 };
 
-if (!values.json) {
-  console.log(
-    `Node ${process.version}, ${cpus()[0]?.model ?? 'unknown processor'}, ${options.rounds} rounds, best round`,
-  );
-  console.log(`${'case'.padEnd(36)}${'ns/op'.padStart(14)}${'baseline'.padStart(14)}${'ratio'.padStart(10)}`);
+function runInProcess(name: string): BenchResult {
+  const args = [fileURLToPath(import.meta.url), '--only', name, '--rounds', String(options.rounds)];
+  return JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' })) as BenchResult;
 }
-for (const benchCase of cases) {
-  const result = runCase(benchCase, options);
-  if (values.json) console.log(JSON.stringify(result));
-  else {
-    const cells = [result.ns, result.baselineNs, result.ratio].map((value, i) =>
-      value.toFixed(i < 2 ? 1 : 2).padStart(i < 2 ? 14 : 10),
-    );
-    console.log(result.case.padEnd(36) + cells.join(''));
+
+function print(result: BenchResult): void {
+  if (values.json) {
+    const { case: name, ns, baselineNs, ratio } = result;
+    console.log(JSON.stringify({ case: name, ns, baselineNs, ratio }));
+    return;
   }
+  const cells = [result.ns, result.baselineNs].map((ns) => ns.toFixed(1).padStart(14)).join('');
+  console.log(`${result.case.padEnd(36)}${cells}${result.ratio.toFixed(2).padStart(10)}`);
 }
-closeFieldPool();
-if (!values.json) console.log(`result hash ${resultHash()}`);
+
+function runAll(): void {
+  const cases = allCases.filter(
+    ({ name }) => name.includes(values.filter) && !(values.smoke && name.endsWith('/1000000')),
+  );
+  if (!values.json) {
+    const processor = cpus()[0]?.model ?? 'unknown processor';
+    console.log(`Node ${process.version}, ${processor}, best of ${options.rounds} rounds`);
+    console.log(
+      `${'case'.padEnd(36)}${'ns/op'.padStart(14)}${'baseline'.padStart(14)}${'ratio'.padStart(10)}`,
+    );
+  }
+  let hash = 0;
+  for (const benchCase of cases) {
+    const result = values.smoke ? runCase(benchCase, options) : runInProcess(benchCase.name);
+    hash += result.hash;
+    print(result);
+  }
+  if (!values.json) console.log(`result hash ${hash}`);
+}
+
+const only = allCases.find(({ name }) => name === values.only);
+if (only === undefined) runAll();
+else console.log(JSON.stringify(runCase(only, options)));

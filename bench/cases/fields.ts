@@ -135,8 +135,8 @@ function fieldCase(options: {
     name: `field/${operation}-${view}/${name}`,
     operations: OPERATIONS,
     prepare() {
-      shared ??= openBenchPool(Root, { flush: false });
-      const { pool } = shared;
+      const bench = openBenchPool(Root, { flush: false });
+      const { pool } = bench;
       const objects = pool.txn((): Objects => {
         if (view === 'direct') return make(COUNT, () => new DirectFields());
         return make(COUNT, () => new ProxyFields());
@@ -148,17 +148,10 @@ function fieldCase(options: {
       return {
         run: operation === 'read' ? run : (n) => pool.txn(() => run(n)),
         baseline: access(plain, fields),
+        close: () => bench.close(),
       };
     },
   };
-}
-
-/** One pool for all cases: closing one detaches its buffer, and V8 then checks every typed array for that. */
-let shared: ReturnType<typeof openBenchPool> | null = null;
-
-/** Removes what the field cases used; called when no case follows. */
-export function closeFieldPool(): void {
-  shared?.close();
 }
 
 /** Without dates: each read of one makes a new `Date`, whatever holds it. */
