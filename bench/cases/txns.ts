@@ -132,7 +132,7 @@ function txnCase(operation: Operation, flush: boolean): BenchCase {
 /** Allocates an object a transaction and forgets it, against allocating a plain one. */
 function allocationCase(flush: boolean): BenchCase {
   return {
-    name: `txn/allocate-48B/${flush ? 'flush' : 'no-flush'}`,
+    name: `txn/allocate-48-bytes/${flush ? 'flush' : 'no-flush'}`,
     operations: 100_000,
     prepare() {
       const bench = openBenchPool(Root, { flush });
