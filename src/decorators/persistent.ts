@@ -49,7 +49,8 @@ export function Persistent(options: PersistentOptions = {}): <C extends ClassOf>
     throw new DeclarationError('@Persistent is called with options or nothing: write @Persistent()');
   }
   checkOptions(options);
-  return <C extends ClassOf>(target: C): C => {
+  return <C extends ClassOf>(target: C, ...context: unknown[]): C => {
+    if (context.length > 0) throw standardDecorators('Persistent');
     if (typeof target !== 'function') throw new DeclarationError('@Persistent() decorates a class');
     const name = options.name ?? target.name;
     if (name === '') {
@@ -64,10 +65,16 @@ export function Persistent(options: PersistentOptions = {}): <C extends ClassOf>
     }
     const prototype = target.prototype as object;
     for (const [field, type] of Object.entries(options.fields ?? {})) {
-      declareField(prototype, { name: field, type: toFieldType(type) });
+      declareField(prototype, { name: field, type: toFieldType(type, `${name}.${field}`) });
     }
     return replaceConstructor(target, name, options.access ?? 'proxy');
   };
+}
+
+function standardDecorators(decorator: string): DeclarationError {
+  return new DeclarationError(
+    `@${decorator}() was called by standard (TC39) decorators: set "experimentalDecorators": true in the tsconfig.json that covers this file`,
+  );
 }
 
 function checkOptions({ name, access, ...rest }: PersistentOptions): void {
@@ -98,9 +105,7 @@ export function Field(...types: [type?: TypeSpec]): (target: object, key: string
   const given = types.length > 0;
   return (target: object, key: string | symbol): void => {
     if (typeof key === 'object') {
-      throw new DeclarationError(
-        '@Field() was called by standard (TC39) decorators: set "experimentalDecorators": true in tsconfig.json',
-      );
+      throw standardDecorators('Field');
     }
     const className = target?.constructor?.name ?? 'a class';
     if (typeof target === 'function') {
@@ -125,7 +130,7 @@ export function Field(...types: [type?: TypeSpec]): (target: object, key: string
     }
     declareField(target, {
       name: key,
-      type: type === undefined ? inferType(target, key) : toFieldType(type),
+      type: type === undefined ? inferType(target, key) : toFieldType(type, `${className}.${key}`),
     });
   };
 }
@@ -139,11 +144,11 @@ function inferType(prototype: object, key: string): FieldType {
   const designType = (Reflect as MetadataReflect).getMetadata?.('design:type', prototype, key);
   const inferred = fromConstructor(designType);
   if (inferred !== undefined) return inferred;
-  const fix = `write the type: @Field('string'), @Field(i32), @Field(nullable('date')), @Field(list(() => City)), @Field(() => ${className})`;
+  const fix = `write the type: @Field('string'), @Field(i32), @Field(nullable('date')), @Field(list(() => City)), @Field(() => City)`;
   const why =
     designType === undefined
-      ? 'has no type: import "reflect-metadata" first and set "emitDecoratorMetadata": true, or'
-      : `is a ${(designType as { name?: string }).name ?? String(designType)} to the compiler, which could mean several things:`;
+      ? 'has no type: import "reflect-metadata" first and set "emitDecoratorMetadata": true (esbuild, tsx and Vitest ignore it), or'
+      : `is of type ${(designType as { name?: string }).name ?? String(designType)} to the compiler, which could mean several things (a class or null, another union, an interface):`;
   throw new DeclarationError(`${className}.${key} ${why} ${fix}`, { className, field: key });
 }
 

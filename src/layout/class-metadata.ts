@@ -62,8 +62,16 @@ export function declareClass(metadata: ClassMetadata): void {
   classesByName.set(metadata.name, sameName);
 }
 
-/** The metadata of a decorated class, or undefined. Subclasses do not inherit it. */
-export function metadataOf(target: ClassOf): ClassMetadata | undefined {
+/**
+ * The metadata of a decorated class, or undefined. Subclasses do not inherit it.
+ * @throws DeclarationError when it is no class at all
+ */
+export function metadataOf(target: ClassOf, where?: string): ClassMetadata | undefined {
+  if (typeof target !== 'function') {
+    throw new DeclarationError(
+      `${where === undefined ? '' : `${where}: `}${String(target)} stands where a persistent class is expected: if a field says () => Class, look whether Class is exported and imported as a value, and not used before it is defined`,
+    );
+  }
   return metadataByPrototype.get(target.prototype as object);
 }
 
@@ -78,6 +86,6 @@ export function classesNamed(name: string): ReadonlySet<ClassMetadata> {
 }
 
 /** The name under which pools know a class. */
-export function classNameOf(target: ClassOf): string {
-  return metadataOf(target)?.name ?? target.name;
+export function classNameOf(target: ClassOf, where?: string): string {
+  return metadataOf(target, where)?.name ?? target.name;
 }

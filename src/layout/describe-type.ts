@@ -2,8 +2,8 @@
 import { classNameOf } from './class-metadata.js';
 import type { FieldType } from './field-type.js';
 
-/** A short name for messages and descriptors: `i32`, `list<Entry>`, `map<string, i32?>`. */
-export function describeType(type: FieldType): string {
+/** A short name for messages and descriptors: `i32`, `list<Entry>`, `map<string, i32?>`. `where`: the field, for messages. */
+export function describeType(type: FieldType, where?: string): string {
   const mark = type.nullable && type.kind !== 'ref' ? '?' : '';
   switch (type.kind) {
     case 'enum':
@@ -11,16 +11,16 @@ export function describeType(type: FieldType): string {
     case 'typedArray':
       return type.array + mark;
     case 'ref':
-      return classNameOf(type.target());
+      return classNameOf(type.target(), where);
     case 'embedded':
-      return `embedded<${classNameOf(type.target())}>${mark}`;
+      return `embedded<${classNameOf(type.target(), where)}>${mark}`;
     case 'fixedArray':
-      return `${describeType(type.element)}[${type.length}]${mark}`;
+      return `${describeType(type.element, where)}[${type.length}]${mark}`;
     case 'list':
     case 'queue':
-      return `${type.kind}<${describeType(type.element)}>${mark}`;
+      return `${type.kind}<${describeType(type.element, where)}>${mark}`;
     case 'map':
-      return `map<${describeType(type.key)}, ${describeType(type.value)}>${mark}`;
+      return `map<${describeType(type.key, where)}, ${describeType(type.value, where)}>${mark}`;
     default:
       return type.kind + mark;
   }

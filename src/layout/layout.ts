@@ -85,7 +85,7 @@ function build(metadata: ClassMetadata): Layout {
   }
   if (fields.length === 0) {
     throw new DeclarationError(
-      `class ${metadata.name} has no @Field: decorate at least one of its properties`,
+      `class ${metadata.name} has no @Field: decorate at least one of its properties, with parentheses, as in @Field('string') declare name: string`,
       {
         className: metadata.name,
       },
@@ -198,7 +198,7 @@ function describe(
     sizeBytes: end,
     fields: fields.map((field) => ({
       name: field.name,
-      type: describeType(field.type),
+      type: describeType(field.type, field.where),
       offset: field.offset,
       presence: field.presence,
     })),

@@ -167,8 +167,12 @@ const TYPED_ARRAYS: readonly TypedArrayName[] = [
   'BigUint64Array',
 ];
 
-/** @throws DeclarationError when `spec` stands for no field type; the message says what to write */
-export function toFieldType(spec: TypeSpec): FieldType {
+/**
+ * @param where the field, for the message
+ * @throws DeclarationError when `spec` stands for no field type; the message says what to write
+ */
+export function toFieldType(spec: TypeSpec, where?: string): FieldType {
+  const prefix = where === undefined ? '' : `${where}: `;
   if (typeof spec === 'string') {
     const named = BY_NAME[spec];
     if (named !== undefined) return named;
@@ -179,12 +183,12 @@ export function toFieldType(spec: TypeSpec): FieldType {
     if (builtIn !== undefined) return builtIn;
     if (!('prototype' in spec)) return ref(spec as () => ClassOf);
     throw new DeclarationError(
-      `class ${spec.name} is not a field type: write () => ${spec.name}, and decorate it with @Persistent()`,
+      `${prefix}class ${spec.name} is not a field type: write () => ${spec.name}, and decorate it with @Persistent()`,
       { className: spec.name },
     );
   }
   throw new DeclarationError(
-    `${typeof spec === 'object' ? JSON.stringify(spec) : String(spec)} is not a field type: use i32, f64, 'string', nullable(...), list(...), map(...), () => Class and the like`,
+    `${prefix}${typeof spec === 'object' ? JSON.stringify(spec) : String(spec)} is not a field type: use i32, f64, 'string', nullable(...), list(...), map(...), () => Class and the like`,
   );
 }
 

@@ -188,7 +188,12 @@ function notFound(path: string, cause?: unknown): PoolOpenError {
         { path, directory },
         cause,
       )
-    : new PoolOpenError('NOT_FOUND', `there is no pool file ${path}`, { path }, cause);
+    : new PoolOpenError(
+        'NOT_FOUND',
+        `there is no pool file ${path}: Pool.open makes one when it is given a root class, and not create: false`,
+        { path },
+        cause,
+      );
 }
 
 function isNoDirectory(path: string): boolean {

@@ -91,7 +91,8 @@ export function loadAddon(path: string = addonPath()): AddonFound | AddonMissing
     return missing(`perdure's native addon runs on Linux, and this is ${process.platform}`);
   }
   if (!existsSync(path)) {
-    const build = 'in a checkout, run "npm run build:native" (it needs a C compiler)';
+    const build =
+      'in a checkout, run "npm run build:native" (it needs a C compiler); in a bundle, leave perdure out of it (external)';
     return missing(`perdure's native addon is missing: there is no ${path}; ${build}`);
   }
   try {

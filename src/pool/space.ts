@@ -49,7 +49,7 @@ export class PoolSpace {
     if (least > this.#maxBytes) {
       const advice =
         this.#header.maxBytes <= this.#maxBytes
-          ? 'it was created with this maxSize and cannot grow beyond: copy it into a larger one'
+          ? 'copy what it holds into a larger pool: it was created with this maxSize and cannot grow beyond'
           : 'open it with a larger maxSize';
       throw new PoolFullError(
         `pool ${this.#path} is full: it needs ${least} bytes and its maxSize is ${this.#maxBytes}; free something, or ${advice}`,

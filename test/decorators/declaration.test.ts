@@ -32,7 +32,7 @@ describe('@Field refuses', () => {
         }
         return Bad;
       },
-      /Bad\.list is a Array/,
+      /Bad\.list is of type Array/,
       /several things/,
       /@Field\(/,
     );
@@ -41,7 +41,7 @@ describe('@Field refuses', () => {
         @Field() declare union: string | number;
       }
       return Bad;
-    }, /Bad\.union is a Object/);
+    }, /Bad\.union is of type Object/);
     expectRefused(() => {
       class Bad {
         @Field() declare any: unknown;
@@ -60,7 +60,7 @@ describe('@Field refuses', () => {
   });
 
   it('what is no type', () => {
-    expectRefused(() => Field('int' as never)({}, 'a'), /int is not a field type/);
+    expectRefused(() => Field('int' as never)({}, 'a'), /Object\.a: int is not a field type/);
     expectRefused(() => Field(5 as never)({}, 'a'), /5 is not a field type/);
     expectRefused(() => Field(null as never)({}, 'a'), /null is not a field type/);
     expectRefused(() => Field({ kind: 'i33' } as never)({}, 'a'), /not a field type/);
@@ -132,6 +132,8 @@ describe('@Persistent refuses', () => {
   it('use without call, no class, no name, twice', () => {
     expectRefused(() => Persistent(class Bad {} as never), /write @Persistent\(\)/);
     expectRefused(() => Persistent()(5 as never), /decorates a class/);
+    const standard = Persistent() as (target: unknown, context: unknown) => unknown;
+    expectRefused(() => standard(class Bad {}, { kind: 'class' }), /TC39.*experimentalDecorators/);
     expectRefused(() => Persistent()(class {}), /no name/);
     class Twice {
       @Field(i32) declare a: number;
@@ -146,13 +148,21 @@ describe('@Persistent refuses', () => {
     expectRefused(() => Persistent({ acess: 'direct' } as never)(Bad), /acess/);
     expectRefused(() => Persistent({ access: 'fast' } as never)(Bad), /access.*fast/);
     expectRefused(() => Persistent({ name: 5 } as never)(Bad), /name/);
-    expectRefused(() => Persistent({ fields: { b: 'int' as never } })(Bad), /int/);
+    expectRefused(() => Persistent({ fields: { b: 'int' as never } })(Bad), /Bad\.b: int/);
   });
 
   it('a class without fields, when it is used', () => {
     const Empty = Persistent()(class Empty {});
     expectRefused(() => layoutOf(Empty), /Empty has no @Field/);
     expectRefused(() => pools.open({ root: Empty }), /Empty has no @Field/);
+  });
+
+  it('a reference to nothing, when it is used', () => {
+    const nothing = () => undefined as never;
+    const One = Persistent({ fields: { to: nothing } })(class One {});
+    expectRefused(() => layoutOf(One), /One\.to: undefined stands where/, /imported/);
+    const Many = Persistent({ fields: { to: list(nothing) } })(class Many {});
+    expectRefused(() => layoutOf(Many), /Many\.to: undefined stands where/);
   });
 
   it('a class that embeds itself, and a field declared again by a subclass', () => {
