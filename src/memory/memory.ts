@@ -93,7 +93,7 @@ export interface Memory {
   /** The native record writer, or null where there is none. */
   readonly recordWriter: RecordWriter | null;
   /**
-   * Makes the file at least this large, with its blocks allocated; new bytes are zero.
+   * Makes the file at least this large, with its blocks allocated, as durably as a fenced store; new bytes are zero.
    * @throws PoolFullError when `maxBytes` or the file system does not allow it; the size is as before
    */
   grow(sizeBytes: number): void;

@@ -191,6 +191,8 @@ class NativeMemory implements Memory {
     if (sizeBytes <= from) return;
     if (sizeBytes > this.#maxBytes) throw files.maxSizeReached(this.#path, sizeBytes, this.#maxBytes);
     allocate(this.#mapping, this.#path, { from, to: sizeBytes });
+    // MAP_SYNC covers the pages that are stored to, not the size: a header that names it must not be durable first.
+    if (this.#mapping.synchronous) this.#syncFile({ from, to: sizeBytes });
     this.#sizeBytes = sizeBytes;
   }
 
@@ -213,16 +215,7 @@ class NativeMemory implements Memory {
     this.#mustBeOpen('publish');
     const temporary = this.#temporary;
     if (temporary === null) throw new IoError(`${this.#path} is published already`, { path: this.#path });
-    try {
-      this.#mapping.syncFile(false);
-    } catch (cause) {
-      if (files.isFull(cause)) throw files.fullFailure(this.#path, { from: 0, to: this.#sizeBytes }, cause);
-      throw new IoError(
-        `${this.#path}: writing it out failed: ${String(cause)}`,
-        { path: this.#path },
-        cause,
-      );
-    }
+    this.#syncFile({ from: 0, to: this.#sizeBytes });
     files.publishFile(temporary, this.#path);
     this.#temporary = null;
   }
@@ -234,6 +227,20 @@ class NativeMemory implements Memory {
       if (this.#temporary !== null) files.removeTemporary(this.#temporary);
     } finally {
       this.#mapping.unmap();
+    }
+  }
+
+  /** Content, size and blocks of the file survive a power failure. */
+  #syncFile(range: { from: number; to: number }): void {
+    try {
+      this.#mapping.syncFile(false);
+    } catch (cause) {
+      if (files.isFull(cause)) throw files.fullFailure(this.#path, range, cause);
+      throw new IoError(
+        `${this.#path}: writing it out failed: ${String(cause)}`,
+        { path: this.#path },
+        cause,
+      );
     }
   }
 

@@ -60,6 +60,33 @@ describe('size', () => {
     expect(readdirSync(directory)).toEqual([]);
   });
 
+  it('makes a new size durable before it returns, on persistent memory', () => {
+    const calls: string[] = [];
+    const map: NativeAddon['map'] = (...given) => {
+      const mapping = addon.map(...given);
+      return {
+        ...mapping,
+        synchronous: true,
+        allocate: (from, to) => {
+          mapping.allocate(from, to);
+          calls.push(`allocate to ${to}`);
+        },
+        syncFile: (dataOnly) => {
+          mapping.syncFile(dataOnly);
+          calls.push('sync');
+        },
+      };
+    };
+    createFile();
+    const memory = new NativeBackend({ ...addon, map }).open(openOptions(path, { emulate: null }));
+    expect(memory.info.domain).toBe('memory');
+    calls.length = 0;
+    memory.grow(2 * MIB);
+    memory.grow(2 * MIB);
+    expect(calls).toEqual([`allocate to ${2 * MIB}`, 'sync']);
+    memory.close();
+  });
+
   it('gives a sparse file its blocks when it is opened', () => {
     writeFileSync(path, '');
     truncateSync(path, 2 * MIB);
