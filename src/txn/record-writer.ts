@@ -82,7 +82,7 @@ export class PortableRecordWriter implements RecordWriter {
     this.#persist(at, bytes, STEP.commitFlush, STEP.commitFence);
   }
 
-  /** A chain record; durable together with the first record of the segment it leads to. */
+  /** Writes a chain record and makes it durable: recordFlush, recordFence. */
   chain(segment: number, granules: number): void {
     const control = this.control;
     const at = (control[CONTROL.at] as number) * GRANULE_BYTES;

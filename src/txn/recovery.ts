@@ -64,6 +64,10 @@ interface Scan {
   txn: number;
   /** Whether the transaction before it must still be found at the other place where transactions start. */
   followsOther: boolean;
+  /** Where its records in the first segment end. */
+  end: number;
+  /** Whether one of its snapshot records is empty. */
+  hasEmpty: boolean;
   /** Position of a record that was damaged after it was durable, or 0. */
   damaged: number;
 }
@@ -131,23 +135,18 @@ function lastTransactions(input: RecoveryInput): { readonly last: Scan; readonly
   const secondIsLast = second.txn !== -1 && (first.txn === -1 || ((second.txn - first.txn) | 0) > 0);
   if (secondIsLast) return { last: { ...second, followsOther: true }, other: first };
   return {
-    last: { ...first, followsOther: followsMiddle(input, first, ref + middle / GRANULE_BYTES) },
+    last: { ...first, followsOther: followsMiddle(first, ref + middle / GRANULE_BYTES) },
     other: second,
   };
 }
 
 /**
- * Whether the transaction at the head is not the first of its epoch, has itself not run over the middle, and did not
- * follow one that had: such a one starts with an empty record.
+ * Whether the transaction at the head left the first record of the one before, in the middle, as it was: it is not the
+ * first of its epoch, its records end before the middle, and none of them is empty. An empty one says that the
+ * transaction before had run over the middle, or that a savepoint of this one had.
  */
-function followsMiddle(input: RecoveryInput, { txn, snapshots, commit }: Scan, middle: number): boolean {
-  const { u32 } = input.views;
-  const payload = (record: number): number => (u32[record * 4 + 1] as number) & RECORD_PAYLOAD_MASK;
-  if (txn === -1 || txn === FIRST_TXN_NUMBER || snapshots.length === 0) return false;
-  if (payload(snapshots.words[0] as number) === 0) return false;
-  const { ref, granules } = input.firstSegment;
-  const ends = [commit ?? 0, ...snapshots.words.subarray(0, snapshots.length)];
-  return ends.every((record) => record >= ref + granules || record + 1 + payload(record) <= middle);
+function followsMiddle(scan: Scan, middle: number): boolean {
+  return scan.txn !== -1 && scan.txn !== FIRST_TXN_NUMBER && !scan.hasEmpty && scan.end <= middle;
 }
 
 function scanLog(input: RecoveryInput, start: number): Scan {
@@ -157,6 +156,8 @@ function scanLog(input: RecoveryInput, start: number): Scan {
     commit: null,
     txn: -1,
     followsOther: false,
+    end: start,
+    hasEmpty: false,
     damaged: 0,
   };
   let segment = input.firstSegment;
@@ -189,6 +190,7 @@ function scanLog(input: RecoveryInput, start: number): Scan {
     }
     if (scan.txn === -1) scan.txn = u32[words + 3] as number;
     else if (scan.txn !== u32[words + 3]) return scan;
+    if (segment === input.firstSegment) scan.end = end;
     const kind = head >>> RECORD_KIND_SHIFT;
     const subject = u32[words + 2] as number;
     if (kind === RECORD_KIND.commit.value) {
@@ -209,6 +211,7 @@ function scanLog(input: RecoveryInput, start: number): Scan {
       throw badRecord(position, 'a range inside the pool');
     }
     scan.snapshots.push(position);
+    scan.hasEmpty ||= payload === 0;
     position = lineGranules(end);
   }
 }

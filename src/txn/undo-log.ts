@@ -10,10 +10,8 @@
  * INV-LOG-5  A rollback is durable before the log is written again.
  * INV-LOG-6  No range of a commit record overlaps the log's records: what a rolled-back savepoint touched is no
  *            part of the transaction any more, and spans that the transaction frees are not given to the log.
- *
  * INV-LOG-7  The first record of a transaction leaves all records of the transaction before as they are, or is one
  *            line in the place of the first of them: torn, it must not leave that one without its commit record.
- *
  * INV-LOG-8  No record that verifies follows the end of the log: what a rolled-back savepoint wrote is erased. So a
  *            record that does not verify, with one behind it that continues it, is damaged, not torn.
  *
@@ -96,6 +94,8 @@ export class UndoLog implements TxnLog {
   #firstEnd = 0;
   /** Whether the transaction before started at the same place: INV-LOG-7. */
   #sameStart = false;
+  /** Whether a savepoint that was rolled back had run over the middle: what had started there is gone. */
+  #overran = false;
   /** Where the next record goes, and where records in this segment must end. */
   #position = 0;
   #limit = 0;
@@ -144,13 +144,8 @@ export class UndoLog implements TxnLog {
   }
 
   snapshot(ref: number, granules: number): void {
-    if (granules <= MAX_PAYLOAD_GRANULES) {
-      this.#append(ref, granules);
-    } else {
-      for (let done = 0; done < granules; done += MAX_PAYLOAD_GRANULES) {
-        this.#append(ref + done, Math.min(MAX_PAYLOAD_GRANULES, granules - done));
-      }
-    }
+    for (let done = 0; done < granules; done += MAX_PAYLOAD_GRANULES)
+      this.#append(ref + done, Math.min(MAX_PAYLOAD_GRANULES, granules - done));
     this.#addRange(ref, granules);
   }
 
@@ -178,6 +173,7 @@ export class UndoLog implements TxnLog {
       this.rollback();
       return;
     }
+    this.#overran ||= this.#start === this.#head && this.#endInFirst() > this.#middle;
     // [ROLLBACK 1, 2] as for the whole transaction: INV-LOG-5.
     this.#restore(records);
     this.#flushRestored();
@@ -196,6 +192,8 @@ export class UndoLog implements TxnLog {
 
   commit(): void {
     if (this.#records.length === 0) return;
+    // For recovery, which would look for the transaction before if this one's data did not fit its commit record.
+    if (this.#overran) this.#appendRecord(this.#head, 0);
     this.#makeRoom(commitGranules(this.#ordered ? 0 : this.#ranges.length / 2));
     // Counted anew: a new segment, which has room for any commit record, is three ranges more.
     const count = this.#ordered ? 0 : this.#ranges.length / 2;
@@ -273,12 +271,8 @@ export class UndoLog implements TxnLog {
 
   /** Puts back what the records from number `count` on have saved. */
   #restore(count: number): void {
-    const u32 = this.#u32;
-    const records = this.#records;
-    for (let i = records.length - 1; i >= count; i -= 1) {
-      const record = records.words[i] as number;
-      restoreRecord(u32, this.#u8, record);
-    }
+    const { words, length } = this.#records;
+    for (let i = length - 1; i >= count; i -= 1) restoreRecord(this.#u32, this.#u8, words[i] as number);
   }
 
   #flushRestored(): void {
@@ -362,10 +356,8 @@ export class UndoLog implements TxnLog {
       const next = this.#u32[(this.#segments[i] as LogSegment).ref * 4 + LOG_SEGMENT.next.offset / 4];
       if (next === 0) return i + 1;
       if (next !== this.#segments[i + 1]?.ref) {
-        throw new CorruptionError('the chain of undo log segments changed under a transaction', {
-          segment: i,
-          next,
-        });
+        const what = 'the chain of undo log segments changed under a transaction';
+        throw new CorruptionError(what, { segment: i, next });
       }
     }
     return this.#segments.length;
@@ -376,9 +368,14 @@ export class UndoLog implements TxnLog {
     return segment.ref + segment.granules - RESERVE_GRANULES;
   }
 
+  /** Where the records of the open transaction in the first segment end. */
+  #endInFirst(): number {
+    return this.#segment === 0 ? this.#position : this.#firstEnd;
+  }
+
   /** The open transaction, which has records, is over: chooses where the next one starts (INV-LOG-7). */
   #end(): void {
-    const end = this.#segment === 0 ? this.#position : this.#firstEnd;
+    const end = this.#endInFirst();
     const fromHead = this.#start === this.#head;
     this.#sameStart = fromHead && end > this.#middle;
     this.#start = fromHead && end <= this.#middle ? this.#middle : this.#head;
@@ -390,6 +387,7 @@ export class UndoLog implements TxnLog {
   #begin(): void {
     this.#records.length = 0;
     this.#ranges.length = 0;
+    this.#overran = false;
     this.#segment = 0;
     this.#position = this.#start;
     this.#limit = this.#segmentLimit(0);

@@ -1,7 +1,7 @@
-/** The log's first segment runs full at every possible record of a transaction. */
+/** The log's first segment runs full, or past its middle, at every possible record of a transaction. */
 import { expect, it } from 'vitest';
 import { assertCrashSafe } from '../../src/testing/index.js';
-import { type LogEndVariant, logEnd } from './log-end.js';
+import { type LogEndVariant, logEnd, overrun } from './log-end.js';
 import { crash } from './scenario.js';
 
 for (const variant of ['plain', 'savepoint', 'frees'] as const satisfies LogEndVariant[]) {
@@ -15,3 +15,7 @@ for (const variant of ['plain', 'savepoint', 'frees'] as const satisfies LogEndV
     expect(images).toBeGreaterThan(500);
   });
 }
+
+it('survives a crash in the commit after a savepoint that ran over the transaction before', () => {
+  for (const snapshots of [29, 34]) assertCrashSafe(crash(overrun(snapshots), { imagesPerInstant: 16 }));
+});

@@ -83,6 +83,34 @@ export function logEnd(snapshots: number, variant: LogEndVariant): Scenario<LogE
   };
 }
 
+/**
+ * A savepoint that is rolled back has run over the place where the transaction before started: whatever becomes of the
+ * commit that follows, that transaction cannot be found there.
+ */
+export function overrun(snapshots: number): Scenario<LogEndRoot, LogEndModel> {
+  const { name: _, steps: __, ...scenario } = logEnd(0, 'plain');
+  return {
+    ...scenario,
+    name: `overrun, ${snapshots} snapshots`,
+    steps(run) {
+      // The third transaction of an opening starts where the first did, the second in the middle of the log.
+      for (let count = 1; count <= 3; count++) {
+        run.commit((root, draft) => {
+          root.count = -1;
+          if (count === 3) {
+            run.attempt(() => {
+              for (let index = 0; index < snapshots; index++)
+                (root.cells.at(index * APART) as Cell).value = -1;
+            });
+          }
+          root.count = count;
+          draft.count = count;
+        });
+      }
+    },
+  };
+}
+
 function summary(blob: Uint8Array | null): number[] | null {
   if (blob === null) return null;
   const first = blob[0] as number;
