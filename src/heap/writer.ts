@@ -33,6 +33,6 @@ export interface TxnParticipant {
 export interface TxnContext extends Writer {
   /** The transaction, or the savepoint, must not commit: `error` left something half done. */
   doom(error: unknown): void;
-  /** Makes the participant follow the running transaction; once per transaction. */
+  /** Makes the participant follow the running transaction; without effect when it does already. */
   enlist(participant: TxnParticipant): void;
 }

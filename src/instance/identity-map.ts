@@ -5,7 +5,7 @@
  * instances any more.
  */
 import type { Ref } from '../format/index.js';
-import { type Handle, PAGE, STAMP } from './handle.js';
+import { type Handle, PAGE } from './handle.js';
 
 const PAGE_SHIFT = 6;
 const SLOT_MASK = 63;
@@ -56,13 +56,6 @@ export class IdentityMap {
 
   get countPages(): number {
     return this.#pages.size;
-  }
-
-  /** Forgets every stamp: called when the counter of stamps starts over. */
-  resetStamps(unwrap: (instance: object) => Handle): void {
-    this.forEach((instance) => {
-      unwrap(instance)[STAMP] = 0;
-    });
   }
 
   #page(number: number): IdentityPage {

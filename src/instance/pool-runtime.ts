@@ -258,11 +258,6 @@ export class PoolRuntime implements InstanceRuntime {
     this.identity.remove(ref);
   }
 
-  /** Forgets which handles were snapshotted: the counter of stamps starts over. */
-  resetStamps(): void {
-    this.identity.resetStamps(handleOf);
-  }
-
   /** Newest first: what was created since dies, what was removed since lives again. */
   #forgetCreated(from: number): void {
     const { words } = this.#created;

@@ -172,7 +172,7 @@ function assemble(parts: {
     hashSeed: new DataView(header.uuid.buffer, header.uuid.byteOffset).getUint32(0, true),
     containers: [listOps, mapOps, queueOps],
     registry: records,
-    createTxn: (owner) => new Transactions(log, owner, () => owner.resetStamps()),
+    createTxn: (owner) => new Transactions(log, owner),
     createHeap: ({ txn }) =>
       new Heap(
         views,

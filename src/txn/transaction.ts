@@ -17,9 +17,6 @@ import type { LogMark, TxnLog } from './txn-log.js';
 
 /** The stamp while no transaction runs. */
 export const IDLE_STAMP = -1;
-const MAX_STAMP = 2 ** 31 - 2;
-/** Above this, the next transaction starts over: savepoints of the running one still find stamps of their own. */
-const LATE_STAMP = 2 ** 30;
 const SEEN_SLOTS = 256;
 
 interface Savepoint {
@@ -42,12 +39,11 @@ export class Transactions<Owner> implements TxnContext {
   /** Who takes part in the running transaction: the first `#countParticipants`. The array is kept, not emptied. */
   readonly #participants: TxnParticipant[] = [];
   #countParticipants = 0;
-  readonly #resetStamps: () => void;
   readonly #onCommit: Hook[] = [];
   readonly #onRollback: Hook[] = [];
   /** Ranges of one granule snapshotted lately, so that a bitmap word or a counter is logged once. */
   readonly #seenRef = new Uint32Array(SEEN_SLOTS);
-  readonly #seenStamp = new Int32Array(SEEN_SLOTS);
+  readonly #seenStamp = new Float64Array(SEEN_SLOTS);
   #depth = 0;
   #lastStamp: number;
   #doomed: unknown = null;
@@ -55,18 +51,16 @@ export class Transactions<Owner> implements TxnContext {
   #countCommitted = 0;
   #countRolledBack = 0;
 
-  /**
-   * @param resetStamps clears the stamp of every live handle; called once in a billion transactions
-   * @param lastStamp where the count of stamps starts
-   */
-  constructor(log: TxnLog, owner: Owner, resetStamps: () => void, lastStamp = 0) {
+  /** @param lastStamp where the count of stamps starts */
+  constructor(log: TxnLog, owner: Owner, lastStamp = 0) {
     this.#log = log;
     this.#lastStamp = lastStamp;
     this.owner = owner;
-    this.#resetStamps = resetStamps;
   }
 
   enlist(participant: TxnParticipant): void {
+    // Few take part: a look at each is cheap.
+    for (let i = 0; i < this.#countParticipants; i += 1) if (this.#participants[i] === participant) return;
     this.#participants[this.#countParticipants] = participant;
     this.#countParticipants += 1;
   }
@@ -307,12 +301,7 @@ export class Transactions<Owner> implements TxnContext {
   }
 
   #nextStamp(): number {
-    // INV-TXN-3: the stamp of a transaction that goes on after this must not come again soon.
-    if (this.#lastStamp >= (this.#depth > 1 ? MAX_STAMP : LATE_STAMP)) {
-      this.#lastStamp = 0;
-      this.#seenStamp.fill(0);
-      this.#resetStamps();
-    }
+    // INV-TXN-3: exact up to 2^53, which no process reaches; beyond 2^31 they are no small integers, and a bit slower.
     this.#lastStamp += 1;
     return this.#lastStamp;
   }

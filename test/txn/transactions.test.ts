@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Field, i32, list, Persistent, type PersistentList, Pool } from '../../src/index.js';
 import { SimulatedMedium } from '../../src/testing/index.js';
-import { runningTransaction, Transactions, type UndoLog } from '../../src/txn/index.js';
+import { runningTransaction, Transactions, type TxnLog } from '../../src/txn/index.js';
 
 @Persistent()
 class TxnRoot {
@@ -199,29 +199,38 @@ it('throws what the body throws, unchanged, be it no error at all', () => {
   expect(root.a).toBe(0);
 });
 
-describe('stamps', () => {
-  /** A log that does nothing: stamps are bookkeeping in memory. */
-  const noLog = {
-    oversized: false,
-    mark: () => ({ records: 0 }),
-    rollbackTo: () => undefined,
-    commit: () => undefined,
-    rollback: () => undefined,
-  } as unknown as UndoLog;
+/** A log that does nothing: what is tested with it is bookkeeping in memory. */
+const noLog: TxnLog = {
+  oversized: false,
+  snapshot: () => undefined,
+  fresh: () => undefined,
+  mark: () => ({ records: 0 }),
+  rollbackTo: () => undefined,
+  commit: () => undefined,
+  rollback: () => undefined,
+  releaseTail: () => undefined,
+};
 
-  it('start over before they run out, and every handle forgets its own then', () => {
-    let resets = 0;
-    const txn = new Transactions(noLog, null, () => resets++, 2 ** 30 - 2);
+describe('stamps', () => {
+  it('never come again, in billions of transactions', () => {
+    const first = 2 ** 31 - 2;
+    let logged = 0;
+    const txn = new Transactions({ ...noLog, snapshot: () => (logged += 1) }, null, first);
     const stamps: number[] = [];
-    for (let count = 0; count < 4; count++) txn.run(() => stamps.push(txn.stamp));
-    expect(stamps).toEqual([2 ** 30 - 1, 2 ** 30, 1, 2]);
-    expect(resets).toBe(1);
+    for (let count = 0; count < 4; count++) {
+      txn.run(() => {
+        txn.snapshot(1, 1);
+        txn.snapshot(1, 1);
+        stamps.push(txn.stamp);
+      });
+    }
+    expect(stamps).toEqual([first + 1, first + 2, first + 3, first + 4]);
+    expect(logged).toBe(4);
     expect(txn.stamp).toBe(-1);
   });
 
-  it('of savepoints are their own, even in a transaction that began with the last one', () => {
-    let resets = 0;
-    const txn = new Transactions(noLog, null, () => resets++, 2 ** 30 - 1);
+  it('of savepoints are their own', () => {
+    const txn = new Transactions(noLog, null, 2 ** 30 - 1);
     const stamps: number[] = [];
     txn.run(() => {
       stamps.push(txn.stamp);
@@ -231,8 +240,22 @@ describe('stamps', () => {
       stamps.push(txn.stamp);
     });
     expect(stamps).toEqual([2 ** 30, 2 ** 30 + 1, 2 ** 30, 2 ** 30 + 2, 2 ** 30]);
-    expect(resets).toBe(0);
   });
+});
+
+it('tells whoever takes part of the end once, however often it has enlisted', () => {
+  const heard: string[] = [];
+  const participant = {
+    mark: () => 7,
+    rolledBackTo: (mark: number) => heard.push(`rolled back to ${mark}`),
+    ended: (committed: boolean) => heard.push(`committed: ${committed}`),
+  };
+  const txn = new Transactions(noLog, null);
+  txn.run(() => {
+    txn.enlist(participant);
+    expect(() => txn.run(failing(() => txn.enlist(participant)))).toThrow('failing');
+  });
+  expect(heard).toEqual(['rolled back to 7', 'committed: true']);
 });
 
 describe('counts', () => {
