@@ -1,5 +1,5 @@
 /**
- * The heap: blocks of 20-odd size classes in spans of 64 KiB, larger ones in runs of spans.
+ * The heap: blocks of the size classes (`SIZE_CLASSES`) in spans of 64 KiB, larger ones in runs of spans.
  *
  * Persistent state is one entry per span in the span table, and a bitmap at the start of every span of small
  * blocks; both change through the transaction's Writer like any field, so a transaction that rolls back leaks

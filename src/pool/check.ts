@@ -1,6 +1,6 @@
 /**
  * `pool.check()`: reads the whole pool the way the collector would, and compares what is reachable with what is
- * allocated. O(pool); bounded memory: two bits a granule and an explicit stack.
+ * allocated. O(pool). Takes one bit a granule, and a stack of the objects that are reached but not read yet.
  */
 import { CorruptionError, PerdureError } from '../errors/index.js';
 import { ANCHORS, FIRST_CLASS_LAYOUT, GRANULE_BYTES, offsetOf, REGION, type Ref } from '../format/index.js';
