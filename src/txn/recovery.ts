@@ -114,7 +114,9 @@ export function readSegments(input: RecoveryInput): LogSegment[] {
       (segments[segments.length - 1] as LogSegment).ref * 4 + LOG_SEGMENT.next.offset / 4
     ] as number;
     if (ref === 0) return segments;
-    const spans = u32[ref * 4 + LOG_SEGMENT.spans.offset / 4] as number;
+    // INV-REC-2: a load behind the end of the file may be a bus error.
+    const inside = ref >= input.heapStart && ref < input.bounds.end;
+    const spans = inside ? (u32[ref * 4 + LOG_SEGMENT.spans.offset / 4] as number) : 0;
     const segment = { ref: ref as Ref, granules: spans * (SPAN_BYTES / GRANULE_BYTES) };
     if (!isSegment(input, segment) || segments.length > limit) {
       throw new CorruptionError(`the undo log names an impossible segment at offset ${ref * GRANULE_BYTES}`, {
