@@ -46,6 +46,15 @@ export function resolveDomain(facts: MediumFacts, wish: DomainWish): Domain {
       { path: facts.path, fileSystem: facts.fileSystem, wanted, detected },
     );
   }
+  if (wanted === 'cpu-cache' && !facts.cachesPersistent && wish.emulate === null) {
+    throw new PoolOpenError(
+      'DOMAIN',
+      `${facts.path}: the domain 'cpu-cache' was asked for, but this machine does not say that its caches survive a power ` +
+        "failure (eADR: persistence_domain is cpu_cache for every region under /sys/bus/nd/devices). Use 'memory', which " +
+        'flushes them, or open it with emulate: true to try this domain without its guarantees',
+      { path: facts.path, fileSystem: facts.fileSystem, wanted, detected },
+    );
+  }
   return wanted;
 }
 

@@ -47,6 +47,9 @@ describe('domain', () => {
         });
       }
     }
+    const unflushed = caught(() => resolveDomain(pmem, { emulate: null, domain: 'cpu-cache' }));
+    expect(unflushed).toMatchObject({ code: 'DOMAIN', details: { wanted: 'cpu-cache', detected: 'memory' } });
+    expect(resolveDomain(pmem, { emulate: {}, domain: 'cpu-cache' })).toBe('cpu-cache');
     for (const facts of [disk, pmem, tmpfs]) {
       expect(caught(() => resolveDomain(facts, { emulate: {}, domain: 'block' }))).toMatchObject({
         code: 'DOMAIN',
