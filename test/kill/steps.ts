@@ -11,12 +11,6 @@ import {
 } from '../../src/index.js';
 
 @Persistent()
-export class Item {
-  @Field(i32) declare id: number;
-  @Field('string') declare name: string;
-}
-
-@Persistent()
 export class KillRoot {
   @Field(i32) declare steps: number;
   @Field(list('string')) declare texts: PersistentList<string>;

@@ -122,6 +122,26 @@ describe.each([1, 2, 3, 4])('seed %i', (seed) => {
   });
 });
 
+it('takes a commit without its data for none, where a chain record lies over the transaction before', () => {
+  const { log, write, data, medium, input } = setUp(16);
+  for (let granule = 0; granule < 300; granule += 2) write(granule, 2, 1);
+  log.commit();
+  expect(log.extensions.length).toBe(1);
+  for (const value of [2, 3]) {
+    write(0, 1, value);
+    log.commit();
+  }
+  const before = data();
+  // A line each from the head to the middle, then a record for which the first segment has no room.
+  for (let line = 0; line < 31; line++) write(line * 2, 1, 4);
+  write(400, 200, 4);
+  log.commit();
+  const found = input(medium.fork());
+  found.views.u32[DATA * 4] = 3;
+  expect(recover(found).outcome).toBe('rolled-back');
+  expect(found.views.u32.slice(DATA * 4, (DATA + DATA_GRANULES - 1) * 4)).toEqual(before);
+});
+
 describe('extensions', () => {
   it('are linked in the transaction: a rollback takes them away, a commit keeps them', () => {
     const { log, write, data } = setUp(16);
