@@ -21,6 +21,7 @@ import { contentsOf } from './contents.js';
 import { ListTree } from './list-tree.js';
 import { type ListCodecs, releaseList, walkList } from './list-walk.js';
 import { clampIndex, Sequence } from './sequence.js';
+import { settleElements, takeValues } from './slots.js';
 import type { Storable } from './storable.js';
 
 const TREE: unique symbol = Symbol('perdure.tree');
@@ -62,11 +63,10 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   }
 
   override [SET](index: number, value: unknown): void {
-    const codec: SlotCodec<T> = this.#codec;
-    codec.check(value);
+    const [taken] = takeValues(this.#codec, [value]) as [T];
     const { length } = this;
-    if (index < length) this[TREE].overwrite(index, [value]);
-    else if (index === length) this[TREE].append(value);
+    if (index < length) this[TREE].overwrite(index, this.#kept(index, [value], [taken]));
+    else if (index === length) this[TREE].append(taken);
     else throw this.#error(`index ${index} is beyond the end: the list has ${length} elements and no holes`);
   }
 
@@ -80,12 +80,11 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   push(...stored: Storable<T>[]): number {
     const values = stored as T[];
     const codec: SlotCodec<T> = this.#codec;
-    if (values.length === 1) {
+    if (values.length === 1 && codec.settle === undefined) {
       codec.check(values[0]);
       return this[TREE].append(values[0] as T);
     }
-    this.#check(values);
-    this[TREE].appendAll(values);
+    this[TREE].appendAll(takeValues(codec, values));
     return this[TREE].length;
   }
 
@@ -108,38 +107,35 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
 
   /** Adds elements at the front; returns the new length. @throws ValueError */
   unshift(...stored: Storable<T>[]): number {
-    const values = stored as T[];
-    this.#check(values);
-    this[TREE].insert(0, values);
+    this[TREE].insert(0, takeValues(this.#codec, stored));
     return this.length;
   }
 
   /** Inserts elements before the one at `index` (0 to length); returns the new length. @throws ValueError */
   insert(index: number, ...stored: Storable<T>[]): number {
-    const values = stored as T[];
+    const values = takeValues(this.#codec, stored);
     const { length } = this;
     if (!Number.isInteger(index) || index < 0 || index > length) {
       throw this.#error(`insert at ${String(index)}: the list has ${length} elements`);
     }
-    this.#check(values);
     this[TREE].insert(index, values);
     return this.length;
   }
 
   /** Array's `splice`: removes elements and inserts others in their place; returns the removed ones. @throws ValueError */
   splice(...args: [start?: number, deleteCount?: number, ...values: Storable<T>[]]): T[] {
+    const given = args.slice(2);
+    const values = takeValues(this.#codec, given);
     const { length } = this;
     const start = clampIndex(args[0], length, 0);
-    const values = args.slice(2) as T[];
     let removedCount = 0;
     if (args.length === 1) removedCount = length - start;
     else if (args.length > 1)
       removedCount = Math.min(Math.max(Math.trunc(args[1] as number) || 0, 0), length - start);
-    this.#check(values);
     const removed = this.slice(start, start + removedCount).map(detach) as T[];
     const replaced = Math.min(removedCount, values.length);
     const tree = this[TREE];
-    tree.overwrite(start, values.slice(0, replaced));
+    tree.overwrite(start, this.#kept(start, given, values.slice(0, replaced)));
     tree.remove(start + replaced, removedCount - replaced);
     if (values.length > replaced) tree.insert(start + replaced, values.slice(replaced));
     return removed;
@@ -152,11 +148,15 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
 
   /** Array's `fill`. @throws ValueError */
   fill(value: T, start?: number, end?: number): this {
-    this.#check([value]);
+    const [taken] = takeValues(this.#codec, [value]) as [T];
     const { length } = this;
     const from = clampIndex(start, length, 0);
     const to = clampIndex(end, length, length);
-    if (to > from) this[TREE].overwrite(from, new Array<T>(to - from).fill(value));
+    if (to > from) {
+      const count = to - from;
+      const given = new Array<T>(count).fill(value);
+      this[TREE].overwrite(from, this.#kept(from, given, new Array<T>(count).fill(taken)));
+    }
     return this;
   }
 
@@ -204,9 +204,10 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
     return this[BOUND].codecs.element as SlotCodec<T>;
   }
 
-  #check(values: readonly unknown[]): void {
-    const codec: SlotCodec = this[BOUND].codecs.element;
-    for (let i = 0; i < values.length; i++) codec.check(values[i]);
+  /** A container that is stored where it already is stays as it is; all others are stored as copies. */
+  #kept(index: number, given: readonly unknown[], taken: readonly T[]): readonly T[] {
+    if (this.#codec.settle === undefined) return taken;
+    return taken.map((copy, i) => (given[i] === this[TREE].get(index + i) ? (given[i] as T) : copy));
   }
 
   #error(what: string): ValueError {
@@ -235,14 +236,14 @@ export const listOps: ContainerOps<ListCodecs> = {
     const codec: SlotCodec = binding.codecs.element;
     for (const element of contentsOf(value, binding.where)) codec.check(element);
   },
+  settle: (binding, value) => settleElements(binding.codecs.element, contentsOf(value, binding.where)),
   assign: (container, value) => {
     if (value === container) return;
     const list = container as PersistentList;
     const { codecs, where } = list[BOUND];
     const codec: SlotCodec = codecs.element;
-    const values = contentsOf(value, where);
     // Checked before, but a program's array may give other values each time it is read.
-    for (const element of values) codec.check(element);
+    const values = takeValues(codec, contentsOf(value, where));
     list.clear();
     list[TREE].appendAll(values);
   },

@@ -90,6 +90,11 @@ export class MapEntries {
     return entry;
   }
 
+  /** The value of an entry. */
+  valueAt(entry: number): unknown {
+    return this.#value.read((entry * 4 + this.valueBytes) as Offset);
+  }
+
   /** Replaces the value of an entry; it was checked. */
   overwrite(entry: number, value: unknown): void {
     const at = (entry * 4 + this.valueBytes) as Offset;

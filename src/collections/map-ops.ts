@@ -46,10 +46,12 @@ export const mapOps: ContainerOps<MapCodecs> = {
     checkPairs(binding, pairsOf(binding, value));
   },
 
+  settle: settlePairs,
+
   assign(container: Container<MapCodecs>, value: unknown): void {
     if (container === value) return;
     const map = container as PersistentMap;
-    const pairs = pairsOf(map[BOUND], value);
+    const pairs = settlePairs(map[BOUND], value);
     checkPairs(map[BOUND], pairs);
     map.clear();
     for (const [key, element] of pairs) map.set(key, element);
@@ -89,6 +91,14 @@ function pairsOf(binding: Binding, value: unknown): readonly Pair[] {
       describe(value),
     { field: where },
   );
+}
+
+/** The same, with values that can be stored without reading anything of the program. */
+function settlePairs(binding: Binding, value: unknown): readonly Pair[] {
+  const pairs = pairsOf(binding, value);
+  const { value: codec } = binding.codecs;
+  if (codec.settle === undefined) return pairs;
+  return pairs.map(([key, element]): Pair => [key, codec.settle?.(element)]);
 }
 
 function pairOf(where: string, pair: unknown): Pair {

@@ -70,7 +70,8 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
     const { keys, index, value: valueCodec } = codecs;
     const stored = keys.check(key);
     const checked: { check(value: unknown): void } = valueCodec;
-    checked.check(value);
+    const copy = valueCodec.settle === undefined ? value : valueCodec.settle(value);
+    checked.check(copy);
     const hash = keys.hash(stored);
     const { runtime } = this[BOUND];
     const entry = index.find(runtime.views, this[REF] * 4, keys, hash, stored);
@@ -82,8 +83,9 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
     this.#assertNotWriting();
     this[WRITING] = runtime.txn.stamp;
     try {
-      if (entry !== 0) codecs.entries.overwrite(entry, value);
-      else this.#append(codecs, hash, stored, value);
+      if (entry !== 0)
+        codecs.entries.overwrite(entry, codecs.entries.valueAt(entry) === value ? value : copy);
+      else this.#append(codecs, hash, stored, copy);
     } finally {
       this[WRITING] = NOT_WRITING;
     }

@@ -32,6 +32,7 @@ import type { ContainerType, QueueType } from '../layout/index.js';
 import { contentsOf } from './contents.js';
 import { corruptQueue, type QueueCodecs, releaseQueue, walkQueue } from './queue-chunks.js';
 import { inspectElements } from './sequence.js';
+import { settleElements, takeValues } from './slots.js';
 import type { Storable } from './storable.js';
 
 const LENGTH = QUEUE.length.offset / 4;
@@ -75,10 +76,8 @@ export class PersistentQueue<T = unknown> extends Container<QueueCodecs> impleme
 
   /** Adds elements at the back; returns the new length. @throws ValueError */
   enqueue(...stored: Storable<T>[]): number {
-    const values = stored as T[];
     const codec: SlotCodec = this[BOUND].codecs.element;
-    for (let i = 0; i < values.length; i++) codec.check(values[i]);
-    this.#enqueueAll(values);
+    this.#enqueueAll(takeValues(codec, stored) as readonly T[]);
     return this.length;
   }
 
@@ -330,13 +329,13 @@ export const queueOps: ContainerOps<QueueCodecs> = {
     const codec: SlotCodec = binding.codecs.element;
     for (const element of contentsOf(value, binding.where)) codec.check(element);
   },
+  settle: (binding, value) => settleElements(binding.codecs.element, contentsOf(value, binding.where)),
   assign: (container, value) => {
     if (value === container) return;
     const { codecs, where } = container[BOUND];
     const codec: SlotCodec = codecs.element;
-    const values = contentsOf(value, where);
     // Checked before, but a program's array may give other values each time it is read.
-    for (const element of values) codec.check(element);
+    const values = takeValues(codec, contentsOf(value, where));
     PersistentQueue.replace(container as PersistentQueue, values);
   },
   release: releaseQueue,

@@ -2,6 +2,19 @@
 import type { Offset } from '../format/index.js';
 import { Container, type SlotCodec } from '../instance/index.js';
 
+/** Checks values and returns what is to be stored for them: from here on no code of the program runs. */
+export function takeValues<T>(codec: SlotCodec<T>, values: readonly unknown[]): readonly T[] {
+  const taken = codec.settle === undefined ? values : values.map((value) => codec.settle?.(value));
+  const checked: SlotCodec = codec;
+  for (let i = 0; i < taken.length; i++) checked.check(taken[i]);
+  return taken as readonly T[];
+}
+
+/** Plain copies of the elements of a list or queue. */
+export function settleElements(codec: SlotCodec, elements: unknown[]): unknown[] {
+  return codec.settle === undefined ? elements : elements.map((element) => codec.settle?.(element));
+}
+
 /** Stores `count` values, from `values[done]` on, in fresh slots from byte `at` on. */
 export function writeSlots<T>(
   codec: SlotCodec<T>,

@@ -28,6 +28,12 @@ export interface SlotCodec<T = unknown> {
    */
   check(value: unknown): asserts value is T;
   /**
+   * A copy of the value from which it is stored, where storing it would otherwise read objects of the program
+   * (arrays, maps) and so run its code while the pool is half changed. Check the copy, not the value.
+   * @throws ValueError for what has no contents
+   */
+  settle?(value: unknown): T;
+  /**
    * Stores a checked value. The caller has snapshotted the slot or knows it to be fresh, and has released what
    * it held. May allocate, and so throw PoolFullError; the transaction is doomed then and will roll back.
    */

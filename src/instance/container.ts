@@ -39,6 +39,8 @@ export interface ContainerOps<Codecs = unknown> {
   open(binding: ContainerBinding<Codecs>, ref: Ref): Container<Codecs>;
   /** Checks a value that is to replace the whole contents, as in `root.items = [1, 2]`. @throws ValueError */
   checkContents(binding: ContainerBinding<Codecs>, value: unknown): void;
+  /** A plain copy of contents, all the way down: storing it runs no code of the program. @throws ValueError */
+  settle(binding: ContainerBinding<Codecs>, value: unknown): unknown;
   /** Replaces the whole contents; the value was checked. A container of the same kind is copied; itself is left alone. */
   assign(container: Container<Codecs>, value: unknown): void;
   /** Frees everything the container owns: nodes, strings, boxed containers. The header is left as it is. */

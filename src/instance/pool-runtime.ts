@@ -275,6 +275,9 @@ export class PoolRuntime implements InstanceRuntime {
   }
 
   #revive(ref: Ref, instance: object): void {
+    // What was put in its place and rolled back has a handle of its own by now (INV-INST-1).
+    const later = this.identity.find(ref);
+    if (later !== undefined) this.#kill(ref, later, 'the transaction that created it was rolled back');
     const handle = handleOf(instance);
     reviveHandle(handle, ref);
     this.identity.add(ref, handle, instance);

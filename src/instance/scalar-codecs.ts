@@ -130,7 +130,8 @@ function access(kind: Exclude<ScalarKind, 'enum'>, views: Views): Pick<ValueCode
     case 'date': {
       const { f64 } = views;
       const write = (at: Offset, value: Date): void => {
-        f64[at / 8] = value.getTime();
+        // Not the method of a subclass, which is code of the program.
+        f64[at / 8] = Date.prototype.getTime.call(value);
       };
       return { read: (at) => new Date(f64[at / 8] as number) as never, write };
     }

@@ -10,6 +10,7 @@ import type { SlotCodec } from './codec.js';
 import type { Container } from './container.js';
 import type { BoundClass, InstanceRuntime } from './instance-runtime.js';
 import { enumCodec, refuseValue, scalarCodec, type ValueCodec } from './scalar-codecs.js';
+import { byteLengthOf } from './strings.js';
 
 type AnyCodec = SlotCodec<never>;
 const NOTHING = (): void => undefined;
@@ -177,7 +178,7 @@ function bytesSlot(runtime: InstanceRuntime, type: FieldType, where: string): Sl
     check: (value) => {
       if (!(value instanceof Uint8Array)) throw refuseValue(where, 'a Uint8Array', value);
     },
-    store: (value) => (value.byteLength === 0 && !type.nullable ? (0 as Ref) : store.createBytes(value)),
+    store: (value) => (byteLengthOf(value) === 0 && !type.nullable ? (0 as Ref) : store.createBytes(value)),
   });
 }
 
@@ -208,7 +209,7 @@ function typedArraySlot(
     check: (value) => {
       if (!(value instanceof Type)) throw refuseValue(where, `a ${type.array}`, value);
     },
-    store: (value) => (value.byteLength === 0 && !type.nullable ? (0 as Ref) : store.createBytes(value)),
+    store: (value) => (byteLengthOf(value) === 0 && !type.nullable ? (0 as Ref) : store.createBytes(value)),
   });
 }
 
@@ -240,6 +241,7 @@ function boxedContainerSlot(
       if (value === null && type.nullable) return;
       ops.checkContents(binding, value);
     },
+    settle: (value) => (value === null ? null : (ops.settle(binding, value) as Container)),
     write: (at, value) => {
       if (value === null) {
         u32[at / 4] = 0;

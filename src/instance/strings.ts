@@ -13,6 +13,17 @@ const SHORT = 24;
 const MAX_BYTES = 2 ** 32 - 1 - BLOCK_HEADER_BYTES;
 const NOT_LATIN1 = /[^\0-\xff]/;
 
+/** A property of typed arrays itself: a program's subclass may have another of its name, which is code of the program. */
+function typedArrayGetter<T>(name: 'buffer' | 'byteLength' | 'byteOffset'): (view: ArrayBufferView) => T {
+  const prototype: object = Object.getPrototypeOf(Uint8Array.prototype);
+  const { get } = Object.getOwnPropertyDescriptor(prototype, name) as { get: () => T };
+  return (view) => Reflect.apply(get, view, []);
+}
+const bufferOf = typedArrayGetter<ArrayBufferLike>('buffer');
+const byteOffsetOf = typedArrayGetter<number>('byteOffset');
+/** The bytes in a typed array. */
+export const byteLengthOf: (view: ArrayBufferView) => number = typedArrayGetter<number>('byteLength');
+
 /** Reads and writes the string and bytes blocks of one pool. */
 export class StringStore {
   readonly #views: Views;
@@ -85,8 +96,9 @@ export class StringStore {
   }
 
   createBytes(value: ArrayBufferView): Ref {
-    const ref = this.#allocate(value.byteLength, LAYOUT_ID.bytes);
-    const source = new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    const length = byteLengthOf(value);
+    const source = new Uint8Array(bufferOf(value), byteOffsetOf(value), length);
+    const ref = this.#allocate(length, LAYOUT_ID.bytes);
     this.#views.u8.set(source, ref * 16 + BLOCK_HEADER_BYTES);
     return ref;
   }
