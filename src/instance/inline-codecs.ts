@@ -44,6 +44,8 @@ export function containerCodec(runtime: InstanceRuntime, type: FieldType, where:
   };
 }
 
+const inherited = Object.prototype as unknown as Readonly<Record<string, unknown>>;
+
 export function embeddedCodec(
   runtime: InstanceRuntime,
   type: FieldType & { readonly kind: 'embedded' },
@@ -64,7 +66,9 @@ export function embeddedCodec(
       const ref = refAt(at);
       for (const field of binding.fields) {
         const { name } = field.layout;
-        const given = source[name];
+        const read = source[name];
+        // A field may have the name of a method that every object inherits, such as `toString`: that is no value for it.
+        const given = read === inherited[name] ? undefined : read;
         if (given !== undefined) {
           Reflect.set(target, name, given);
         } else {

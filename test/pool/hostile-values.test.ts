@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   bytes,
+  embedded,
   Field,
   i32,
   list,
@@ -15,8 +16,12 @@ import {
 } from '../../src/index.js';
 import { expectError, testPools } from './helpers.js';
 
+@Persistent({ fields: { toString: i32, valueOf: i32 } })
+class OddNames {}
+
 @Persistent()
 class HostileRoot {
+  @Field(embedded(() => OddNames)) declare odd: object;
   @Field(list(list('string'))) declare lists: PersistentList<PersistentList<string>>;
   @Field(list(list(list('string')))) declare deep: PersistentList<PersistentList<PersistentList<string>>>;
   @Field(map('string', list('string'))) declare byName: PersistentMap<string, PersistentList<string>>;
@@ -199,5 +204,16 @@ describe('a value that is replaced by null and another one', () => {
     expect(root.maybe).toBe(first);
     expect(first.toArray()).toEqual(['a', 'b']);
     expectError('STALE_OBJECT', () => (second as PersistentList<string> | null)?.length);
+  });
+});
+
+describe('fields named as methods of every object', () => {
+  it('are left out of a plain object that does not give them', () => {
+    const { pool, root } = open();
+    pool.txn(() => {
+      root.odd = { toString: 1, valueOf: 2 };
+      root.odd = { valueOf: 3 };
+    });
+    expect(JSON.stringify(root.odd)).toBe('{"toString":0,"valueOf":3}');
   });
 });
