@@ -80,7 +80,19 @@ export class Transactions<Owner> implements TxnContext {
 
   /** Runs `body` as a transaction, or as a savepoint of the one that runs. */
   run<T>(body: () => T): T {
-    return this.#depth === 0 ? this.#runOutermost(body) : this.#runSavepoint(body);
+    const depth = this.#depth;
+    const outer = running;
+    try {
+      return depth === 0 ? this.#runOutermost(body) : this.#runSavepoint(body);
+    } finally {
+      // The stack overflowed between two steps of begin, commit or rollback. No call here: it could overflow as well.
+      if (this.#depth !== depth) {
+        this.#poison ??= 'the call stack overflowed in a transaction';
+        this.#depth = depth;
+        if (depth === 0) this.stamp = IDLE_STAMP;
+        running = outer;
+      }
+    }
   }
 
   snapshot(ref: number, granules: number): void {

@@ -217,3 +217,26 @@ describe('fields named as methods of every object', () => {
     expect(JSON.stringify(root.odd)).toBe('{"toString":0,"valueOf":3}');
   });
 });
+
+describe('a call stack that overflows around transactions', () => {
+  it('leaves none of them open', () => {
+    const { pool, root } = open();
+    const descend = (): void => {
+      try {
+        descend();
+      } catch {
+        // Each way back up has a little more stack.
+      }
+      if (pool.inTxn) throw new Error('a transaction is open');
+      pool.txn(() => {
+        root.count += 1;
+      });
+    };
+    try {
+      descend();
+    } catch {
+      // Whether the pool still takes transactions is not the point.
+    }
+    expect(pool.inTxn).toBe(false);
+  });
+});
