@@ -13,8 +13,11 @@ import {
   type ContainerOps,
   detach,
   GET,
+  PAGE,
+  REF,
   SET,
   type SlotCodec,
+  STAMP,
 } from '../instance/index.js';
 import type { ContainerType, ListType } from '../layout/index.js';
 import { contentsOf } from './contents.js';
@@ -24,7 +27,8 @@ import { clampIndex, Sequence } from './sequence.js';
 import { settleElements, takeValues } from './slots.js';
 import type { Storable } from './storable.js';
 
-const TREE: unique symbol = Symbol('perdure.tree');
+/** Method: adds values that were checked and taken. */
+const APPEND_ALL: unique symbol = Symbol('perdure.appendAll');
 
 /**
  * An ordered list in the pool, with the interface of Array. Reading, storing, adding and removing anywhere take
@@ -33,19 +37,19 @@ const TREE: unique symbol = Symbol('perdure.tree');
  * Unlike an array it has no holes: storing at `length` appends, storing beyond it is refused.
  */
 export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
-  readonly [TREE]: ListTree<T>;
+  readonly #tree: ListTree<T>;
   /** The element at an index; undefined beyond the end. */
   [index: number]: T;
 
   /** For the library: lists are opened by the fields that hold them. */
   constructor(binding: ContainerBinding<ListCodecs>, ref: Ref) {
     super(binding, ref);
-    this[TREE] = new ListTree<T>(binding, this, () => this.touch());
+    this.#tree = new ListTree<T>(binding, this, () => this.touch());
   }
 
   /** Number of elements. Set it to remove those beyond. @throws ValueError when it would grow */
   override get length(): number {
-    return this[TREE].length;
+    return this.#tree.length;
   }
 
   override set length(length: number) {
@@ -55,25 +59,29 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
         `length ${String(length)}: a list of ${old} can only be made shorter this way; use push to add`,
       );
     }
-    this[TREE].remove(length, old - length);
+    this.#tree.remove(length, old - length);
+  }
+
+  [APPEND_ALL](values: readonly T[]): void {
+    this.#tree.appendAll(values);
   }
 
   override [GET](index: number): T | undefined {
-    return this[TREE].get(index);
+    return this.#tree.get(index);
   }
 
   override [SET](index: number, value: unknown): void {
     const [taken] = takeValues(this.#codec, [value]) as [T];
     const { length } = this;
-    if (index < length) this[TREE].overwrite(index, this.#kept(index, [value], [taken]));
-    else if (index === length) this[TREE].append(taken);
+    if (index < length) this.#tree.overwrite(index, this.#kept(index, [value], [taken]));
+    else if (index === length) this.#tree.append(taken);
     else throw this.#error(`index ${index} is beyond the end: the list has ${length} elements and no holes`);
   }
 
   /** Array's `at`: the element at `index`, from the end when negative. The fastest way to read an element. */
   at(index: number): T | undefined {
     const whole = Math.trunc(index) || 0;
-    return this[TREE].get(whole < 0 ? whole + this[TREE].length : whole);
+    return this.#tree.get(whole < 0 ? whole + this.#tree.length : whole);
   }
 
   /** Adds elements at the end; returns the new length. @throws ValueError */
@@ -82,32 +90,32 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
     const codec: SlotCodec<T> = this.#codec;
     if (values.length === 1 && codec.settle === undefined) {
       codec.check(values[0]);
-      return this[TREE].append(values[0] as T);
+      return this.#tree.append(values[0] as T);
     }
-    this[TREE].appendAll(takeValues(codec, values));
-    return this[TREE].length;
+    this.#tree.appendAll(takeValues(codec, values));
+    return this.#tree.length;
   }
 
   /** Removes and returns the last element. */
   pop(): T | undefined {
     const last = this.length - 1;
     if (last < 0) return undefined;
-    const value = detach(this[TREE].get(last)) as T;
-    this[TREE].remove(last, 1);
+    const value = detach(this.#tree.get(last)) as T;
+    this.#tree.remove(last, 1);
     return value;
   }
 
   /** Removes and returns the first element (a container as a plain copy). For queues, PersistentQueue is faster. */
   shift(): T | undefined {
     if (this.length === 0) return undefined;
-    const value = detach(this[TREE].get(0)) as T;
-    this[TREE].remove(0, 1);
+    const value = detach(this.#tree.get(0)) as T;
+    this.#tree.remove(0, 1);
     return value;
   }
 
   /** Adds elements at the front; returns the new length. @throws ValueError */
   unshift(...stored: Storable<T>[]): number {
-    this[TREE].insert(0, takeValues(this.#codec, stored));
+    this.#tree.insert(0, takeValues(this.#codec, stored));
     return this.length;
   }
 
@@ -118,7 +126,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
     if (!Number.isInteger(index) || index < 0 || index > length) {
       throw this.#error(`insert at ${String(index)}: the list has ${length} elements`);
     }
-    this[TREE].insert(index, values);
+    this.#tree.insert(index, values);
     return this.length;
   }
 
@@ -134,7 +142,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
       removedCount = Math.min(Math.max(Math.trunc(args[1] as number) || 0, 0), length - start);
     const removed = this.slice(start, start + removedCount).map(detach) as T[];
     const replaced = Math.min(removedCount, values.length);
-    const tree = this[TREE];
+    const tree = this.#tree;
     tree.overwrite(start, this.#kept(start, given, values.slice(0, replaced)));
     tree.remove(start + replaced, removedCount - replaced);
     if (values.length > replaced) tree.insert(start + replaced, values.slice(replaced));
@@ -143,7 +151,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
 
   /** Removes all elements. */
   clear(): void {
-    if (this.length > 0) this[TREE].clear();
+    if (this.length > 0) this.#tree.clear();
   }
 
   /** Array's `fill`. @throws ValueError */
@@ -155,7 +163,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
     if (to > from) {
       const count = to - from;
       const given = new Array<T>(count).fill(value);
-      this[TREE].overwrite(from, this.#kept(from, given, new Array<T>(count).fill(taken)));
+      this.#tree.overwrite(from, this.#kept(from, given, new Array<T>(count).fill(taken)));
     }
     return this;
   }
@@ -163,7 +171,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   /** Array's `reverse`, in place. */
   reverse(): this {
     const { length } = this;
-    this[TREE].permute(Uint32Array.from({ length }, (_, index) => length - 1 - index));
+    this.#tree.permute(Uint32Array.from({ length }, (_, index) => length - 1 - index));
     return this;
   }
 
@@ -175,7 +183,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
     if (compare !== undefined && typeof compare !== 'function') {
       throw new TypeError('the comparator of sort is no function');
     }
-    const tree = this[TREE];
+    const tree = this.#tree;
     const { txn } = this[BOUND].runtime;
     const { changes } = tree;
     const { rollbacks } = txn;
@@ -207,7 +215,7 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   /** A container that is stored where it already is stays as it is; all others are stored as copies. */
   #kept(index: number, given: readonly unknown[], taken: readonly T[]): readonly T[] {
     if (this.#codec.settle === undefined) return taken;
-    return taken.map((copy, i) => (given[i] === this[TREE].get(index + i) ? (given[i] as T) : copy));
+    return taken.map((copy, i) => (given[i] === this.#tree.get(index + i) ? (given[i] as T) : copy));
   }
 
   #error(what: string): ValueError {
@@ -216,12 +224,11 @@ export class PersistentList<T = unknown> extends Sequence<T, ListCodecs> {
   }
 }
 
-// Container's own methods lie behind the proxy of index access; the hot one is brought before it.
-Object.defineProperty(
-  PersistentList.prototype,
-  'touch',
-  Object.getOwnPropertyDescriptor(Container.prototype, 'touch') as PropertyDescriptor,
-);
+// What Container has lies behind the proxy of index access; it is brought before it.
+for (const key of ['touch', REF, STAMP, PAGE, BOUND] as const) {
+  const descriptor = Object.getOwnPropertyDescriptor(Container.prototype, key) as PropertyDescriptor;
+  Object.defineProperty(PersistentList.prototype, key, descriptor);
+}
 
 /** Lists, as fields and codecs see them. */
 export const listOps: ContainerOps<ListCodecs> = {
@@ -245,7 +252,7 @@ export const listOps: ContainerOps<ListCodecs> = {
     // Checked before, but a program's array may give other values each time it is read.
     const values = takeValues(codec, contentsOf(value, where));
     list.clear();
-    list[TREE].appendAll(values);
+    list[APPEND_ALL](values);
   },
   release: releaseList,
   trace: (binding, ref, tracer) => {

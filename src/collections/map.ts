@@ -26,16 +26,14 @@ import type { Storable } from './storable.js';
 const COUNT = MAP.count.offset / 4;
 const USED = MAP.used.offset / 4;
 const HEADER_WORDS = CONTAINER_BYTES.map / 4;
-const CURSORS: unique symbol = Symbol('perdure.cursors');
-const WRITING: unique symbol = Symbol('perdure.writing');
 const NOT_WRITING = -1;
 
 /** A Map in the pool, as a field of type `map(key, value)`. Changes need a transaction. */
 export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs> {
   /** Places of running iterations. */
-  readonly [CURSORS]: CursorSet = new CursorSet();
+  readonly #cursors: CursorSet = new CursorSet();
   /** Stamp of the transaction in which a value is being stored that may run code of the program. */
-  [WRITING]: number = NOT_WRITING;
+  #writing: number = NOT_WRITING;
 
   get [Symbol.toStringTag](): string {
     return 'PersistentMap';
@@ -81,13 +79,13 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
       return this;
     }
     this.#assertNotWriting();
-    this[WRITING] = runtime.txn.stamp;
+    this.#writing = runtime.txn.stamp;
     try {
       if (entry !== 0)
         codecs.entries.overwrite(entry, codecs.entries.valueAt(entry) === value ? value : copy);
       else this.#append(codecs, hash, stored, copy);
     } finally {
-      this[WRITING] = NOT_WRITING;
+      this.#writing = NOT_WRITING;
     }
     return this;
   }
@@ -111,7 +109,7 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
     index.remove(u32, header, hash, number);
     entries.delete(u32, header, entry);
     index.shrink(u32, header);
-    entries.compact(u32, header, index, this[CURSORS]);
+    entries.compact(u32, header, index, this.#cursors);
     return true;
   }
 
@@ -128,7 +126,7 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
     this.touch();
     codecs.release(u32, header);
     u32.fill(0, header + COUNT, header + HEADER_WORDS);
-    this[CURSORS].truncated(0);
+    this.#cursors.truncated(0);
   }
 
   /** The value under the key; when there is none, `value` is stored first. As the proposed `Map.prototype.getOrInsert`. */
@@ -212,16 +210,16 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
     const entry = entries.append(views, header, hash, key, value);
     index.insert(u32, header, hash, u32[header + USED] as number, entry);
     index.grow(u32, header);
-    entries.compact(u32, header, index, this[CURSORS]);
+    entries.compact(u32, header, index, this.#cursors);
   }
 
   #iterate(part: EntryPart): MapIterator<unknown> {
-    return new MapIterator(this[BOUND], this[REF], this[CURSORS], part);
+    return new MapIterator(this[BOUND], this[REF], this.#cursors, part);
   }
 
   /** A value such as a list is filled from an iterable of the program while its slot is half written. */
   #assertNotWriting(): void {
-    if (this[WRITING] === this[BOUND].runtime.txn.stamp) {
+    if (this.#writing === this[BOUND].runtime.txn.stamp) {
       throw new ValueError(
         `${this[BOUND].where}: the map was changed by the iterable from which one of its values is filled; collect ` +
           'the elements in an array first',

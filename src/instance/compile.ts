@@ -59,10 +59,15 @@ function generateView(support: CompileSupport): ViewClass {
 const { i8, u8, i16, u16, i32, u32, f32, f64, i64, u64 } = views;
 ${constants}
 return class View {
-  [REF] = 0;
-  [STAMP] = 0;
-  [PAGE] = null;
-  constructor(ref, stamp) { this[REF] = ref; this[STAMP] = stamp; }
+  #ref;
+  #stamp;
+  #page = null;
+  constructor(ref, stamp) { this.#ref = ref; this.#stamp = stamp; }
+  get [REF]() { return this.#ref; }
+  get [STAMP]() { return this.#stamp; }
+  set [STAMP](stamp) { this.#stamp = stamp; }
+  get [PAGE]() { return this.#page; }
+  set [PAGE](page) { this.#page = page; }
 ${accessors}
 };`;
   const { runtime } = binding;
@@ -89,12 +94,12 @@ ${accessors}
 
 function accessorSource(layout: FieldLayout, i: number): string {
   const name = JSON.stringify(layout.name);
-  const touch = `if (this[STAMP] !== txn.stamp) touch(this, field_${i});`;
+  const touch = `if (this.#stamp !== txn.stamp) touch(this, field_${i});`;
   const { read, write } = inlineSource(layout, i, touch) ?? {
     read: `field_${i}.read(r)`,
-    write: `field_${i}.check(v); ${touch} field_${i}.write(this[REF], v);`,
+    write: `field_${i}.check(v); ${touch} field_${i}.write(this.#ref, v);`,
   };
-  return `  get ${name}() { const r = this[REF]; return ${read}; }
+  return `  get ${name}() { const r = this.#ref; return ${read}; }
   set ${name}(v) { ${write} }`;
 }
 
@@ -115,7 +120,7 @@ function inlineSource(layout: FieldLayout, i: number, touch: string): AccessorSo
       return {
         read: `${cell} === 0 ? null : runtime.resolve(${cell}, target_${i})`,
         write: `const ref = v === null ? 0 : runtime.refFor(v, target_${i}, ${JSON.stringify(layout.where)});
-    ${touch} const r = this[REF]; ${cell} = ref;`,
+    ${touch} const r = this.#ref; ${cell} = ref;`,
       };
     }
     case 'string': {
@@ -125,7 +130,7 @@ function inlineSource(layout: FieldLayout, i: number, touch: string): AccessorSo
         : ["''", "typeof v !== 'string'", "v === '' ? 0 : strings.create(v)"];
       return {
         read: `${cell} === 0 ? ${zero} : strings.read(${cell})`,
-        write: `if (${accepts}) ${refuse} ${touch} const r = this[REF]; const old = ${cell};
+        write: `if (${accepts}) ${refuse} ${touch} const r = this.#ref; const old = ${cell};
     ${cell} = ${stored}; if (old !== 0) heap.free(old);`,
       };
     }
@@ -139,7 +144,7 @@ function inlineSource(layout: FieldLayout, i: number, touch: string): AccessorSo
       return withPresence(presence, {
         read: `values_${i}[${cell}]`,
         write: `let e = 0; switch (v) { ${cases} default: ${refuse} }
-    ${touch} const r = this[REF]; ${cell} = e;`,
+    ${touch} const r = this.#ref; ${cell} = e;`,
         touch,
       });
     }
@@ -149,7 +154,7 @@ function inlineSource(layout: FieldLayout, i: number, touch: string): AccessorSo
       if (presence !== null) return null;
       return {
         read: `identity.find(r + ${offset / GRANULE_BYTES}) ?? field_${i}.read(r)`,
-        write: `field_${i}.check(v); ${touch} field_${i}.write(this[REF], v);`,
+        write: `field_${i}.check(v); ${touch} field_${i}.write(this.#ref, v);`,
       };
     case 'bytes':
     case 'typedArray':
@@ -160,7 +165,7 @@ function inlineSource(layout: FieldLayout, i: number, touch: string): AccessorSo
       const cell = cellSource(type.kind, offset);
       return withPresence(presence, {
         read: LOADS[type.kind]?.(cell) ?? cell,
-        write: `if (${CHECKS[type.kind].refuse}) ${refuse} ${touch} const r = this[REF]; ${cell} = ${STORES[type.kind] ?? 'v'};`,
+        write: `if (${CHECKS[type.kind].refuse}) ${refuse} ${touch} const r = this.#ref; ${cell} = ${STORES[type.kind] ?? 'v'};`,
         touch,
       });
     }
@@ -182,7 +187,7 @@ function withPresence(
   const flags = `u8[r * ${GRANULE_BYTES} + ${presence.offset}]`;
   return {
     read: `(${flags} & ${presence.mask}) === 0 ? null : ${source.read}`,
-    write: `if (v === null) { ${source.touch} const r = this[REF]; ${flags} &= ${~presence.mask & 0xff}; return; }
+    write: `if (v === null) { ${source.touch} const r = this.#ref; ${flags} &= ${~presence.mask & 0xff}; return; }
     ${source.write} ${flags} |= ${presence.mask};`,
   };
 }
@@ -227,12 +232,27 @@ const CELL_ARRAYS: Readonly<Record<Exclude<ScalarKind, 'enum'>, CellArray>> = {
 function closureView(support: CompileSupport): ViewClass {
   const { txn } = support.binding.runtime;
   class View implements Handle {
-    [REF]: Ref;
-    [STAMP]: number;
-    [PAGE]: object | null = null;
+    readonly #ref: Ref;
+    #stamp: number;
+    #page: object | null = null;
     constructor(ref: Ref, stamp: number) {
-      this[REF] = ref;
-      this[STAMP] = stamp;
+      this.#ref = ref;
+      this.#stamp = stamp;
+    }
+    get [REF](): Ref {
+      return this.#ref;
+    }
+    get [STAMP](): number {
+      return this.#stamp;
+    }
+    set [STAMP](stamp: number) {
+      this.#stamp = stamp;
+    }
+    get [PAGE](): object | null {
+      return this.#page;
+    }
+    set [PAGE](page: object | null) {
+      this.#page = page;
     }
   }
   for (const field of support.binding.fields) {

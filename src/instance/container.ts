@@ -13,7 +13,7 @@ import type { Tracer } from './codec.js';
 import { type Handle, PAGE, REF, STAMP } from './handle.js';
 import type { Runtime } from './runtime.js';
 
-/** Own field of a container: the `ContainerBinding` it was opened with. */
+/** Of a container: the `ContainerBinding` it was opened with. */
 export const BOUND: unique symbol = Symbol('perdure.bound');
 
 /** What is known of a container from its declaration; one per field (or element type) and pool. */
@@ -55,16 +55,38 @@ export interface ContainerOps<Codecs = unknown> {
 
 /** Base class of the containers. */
 export abstract class Container<Codecs = unknown> implements Handle {
-  [REF]: Ref;
-  [STAMP]: number;
-  [PAGE]: object | null;
-  readonly [BOUND]: ContainerBinding<Codecs>;
+  readonly #ref: Ref;
+  #stamp = 0;
+  #page: object | null = null;
+  readonly #bound: ContainerBinding<Codecs>;
 
   constructor(binding: ContainerBinding<Codecs>, ref: Ref) {
-    this[REF] = ref;
-    this[STAMP] = 0;
-    this[PAGE] = null;
-    this[BOUND] = binding;
+    this.#ref = ref;
+    this.#bound = binding;
+  }
+
+  get [REF](): Ref {
+    return this.#ref;
+  }
+
+  get [STAMP](): number {
+    return this.#stamp;
+  }
+
+  set [STAMP](stamp: number) {
+    this.#stamp = stamp;
+  }
+
+  get [PAGE](): object | null {
+    return this.#page;
+  }
+
+  set [PAGE](page: object | null) {
+    this.#page = page;
+  }
+
+  get [BOUND](): ContainerBinding<Codecs> {
+    return this.#bound;
   }
 
   /**

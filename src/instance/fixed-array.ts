@@ -24,15 +24,39 @@ interface FixedArrayBinding {
 /** The elements of a `fixedArray(...)` field: array-like, iterable, of constant length. */
 export class FixedArray<T = unknown> implements Handle, Indexed {
   [index: number]: T;
-  [REF]: Ref;
-  [STAMP] = 0;
-  [PAGE]: object | null = null;
-  readonly [BINDING]: FixedArrayBinding;
+  readonly #ref: Ref;
+  #stamp = 0;
+  #page: object | null = null;
+  readonly #bound: FixedArrayBinding;
 
   /** Made by perdure: read the field of an object to get one. */
   constructor(binding: FixedArrayBinding, ref: Ref) {
-    this[REF] = ref;
-    this[BINDING] = binding;
+    this.#ref = ref;
+    this.#bound = binding;
+  }
+
+  get [REF](): Ref {
+    return this.#ref;
+  }
+
+  get [STAMP](): number {
+    return this.#stamp;
+  }
+
+  set [STAMP](stamp: number) {
+    this.#stamp = stamp;
+  }
+
+  get [PAGE](): object | null {
+    return this.#page;
+  }
+
+  set [PAGE](page: object | null) {
+    this.#page = page;
+  }
+
+  get [BINDING](): FixedArrayBinding {
+    return this.#bound;
   }
 
   get length(): number {

@@ -9,24 +9,28 @@ import { inspect } from 'node:util';
 import { StaleObjectError } from '../errors/index.js';
 import type { Ref } from '../format/index.js';
 
-/** Own field: ref of the block (or of the embedded part of one) behind the handle. */
+/** Ref of the block (or of the embedded part of one) behind the handle. */
 export const REF: unique symbol = Symbol('perdure.ref');
-/** Own field: the transaction stamp under which the whole of it was last snapshotted, or allocated. */
+/** The transaction stamp under which the whole of it was last snapshotted, or allocated. */
 export const STAMP: unique symbol = Symbol('perdure.stamp');
-/** Own field: page of the identity map; keeps the page, and so every handle on it, alive together. */
+/** Page of the identity map; keeps the page, and so every handle on it, alive together. */
 export const PAGE: unique symbol = Symbol('perdure.page');
 /** On bound prototypes: the class binding of the pool (binding.ts). Absent on everything that is no object of a pool. */
 export const BINDING: unique symbol = Symbol('perdure.binding');
 /** Answered by Proxies and direct views alike: the direct view. */
 export const DIRECT: unique symbol = Symbol('perdure.direct');
 
+/**
+ * The three are accessors over private fields: what copies properties (`Object.assign`, spread) must not copy a handle's
+ * identity.
+ */
 export interface Handle {
-  [REF]: Ref;
+  readonly [REF]: Ref;
   [STAMP]: number;
   [PAGE]: object | null;
 }
 
-/** Containers whose methods throw, with the prototypes that they had. */
+/** Handles whose properties throw, with the prototypes that they had. */
 const barred = new WeakMap<object, object>();
 
 /** Makes every later use of the handle throw: what it stood for is gone. */
@@ -36,12 +40,12 @@ export function killHandle(handle: Handle, why: string): void {
   };
   handle[STAMP] = 0;
   Object.defineProperty(handle, REF, { configurable: true, get: refuse });
-  if (!(BINDING in handle)) bar(handle, refuse, 'no longer exists');
+  bar(handle, refuse, 'no longer exists');
 }
 
 /** Undoes `killHandle`: what removed the object was rolled back. */
-export function reviveHandle(handle: Handle, ref: Ref): void {
-  Object.defineProperty(handle, REF, { configurable: true, enumerable: true, writable: true, value: ref });
+export function reviveHandle(handle: Handle): void {
+  Reflect.deleteProperty(handle, REF);
   const prototype = barred.get(handle);
   if (prototype !== undefined) Object.setPrototypeOf(handle, prototype);
 }
@@ -51,18 +55,21 @@ export function closeHandle(handle: Handle, refuse: () => never): void {
   if (!(BINDING in handle)) bar(handle, refuse, 'its pool is closed');
 }
 
-/** Instances ask for their ref whatever is done with them; containers may have more in mind than their ref. */
+/** Puts a prototype in front of the handle's own that refuses all but what the library itself asks for. */
 function bar(handle: object, refuse: () => never, why: string): void {
   const prototype = barred.get(handle) ?? (Object.getPrototypeOf(handle) as object);
   barred.set(handle, prototype);
   const barrier = new Proxy(Object.create(prototype) as object, {
-    get(target, key) {
+    get(target, key, receiver) {
       if (key === inspect.custom) return () => `${prototype.constructor.name} { <${why}> }`;
       if (key === 'constructor' || (typeof key === 'symbol' && key !== Symbol.iterator))
-        return Reflect.get(target, key);
+        return Reflect.get(target, key, receiver);
+      // Node's inspect takes the target of a Proxy for a pair.
+      if (key === '0' && BINDING in prototype) return undefined;
       return refuse();
     },
-    set: refuse,
+    set: (target, key, value, receiver) =>
+      typeof key === 'symbol' ? Reflect.set(target, key, value, receiver) : refuse(),
   });
   Object.setPrototypeOf(handle, barrier);
 }

@@ -279,7 +279,7 @@ export class PoolRuntime implements InstanceRuntime {
     const later = this.identity.find(ref);
     if (later !== undefined) this.#kill(ref, later, 'the transaction that created it was rolled back');
     const handle = handleOf(instance);
-    reviveHandle(handle, ref);
+    reviveHandle(handle);
     this.identity.add(ref, handle, instance);
   }
 

@@ -20,7 +20,7 @@ import type {
   SlotCodec,
   Tracer,
 } from '../../src/instance/index.js';
-import { REF } from '../../src/instance/index.js';
+import { BOUND, REF } from '../../src/instance/index.js';
 import type { ContainerType, FieldType } from '../../src/layout/index.js';
 import { createViews, type Views } from '../../src/memory/views.js';
 import { makeCodec, TestObject } from './test-codecs.js';
@@ -346,11 +346,5 @@ export class TestRuntime implements Runtime {
 
 /** The binding and place of a container, for `checkReachable`. */
 export function placeOf(container: Container): { binding: ContainerBinding; ref: Ref } {
-  const bound = Object.getOwnPropertySymbols(container).find(
-    (s) => s.description === 'perdure.bound',
-  ) as symbol;
-  return {
-    binding: (container as unknown as Record<symbol, ContainerBinding>)[bound] as ContainerBinding,
-    ref: container[REF],
-  };
+  return { binding: container[BOUND], ref: container[REF] };
 }
