@@ -35,6 +35,15 @@ export function construct(metadata: ClassMetadata, args: readonly unknown[], new
   return instance;
 }
 
+/**
+ * An object with its initial values, as `pool.create` and a new root start from: made by the program's constructor where
+ * that can be called without arguments, so that initialisers count.
+ */
+export function createInitial(binding: BoundClass): object {
+  const { metadata } = binding.layout;
+  return metadata.original.length === 0 ? construct(metadata, [], metadata.constructor) : binding.create();
+}
+
 /** `super(...)` of a subclass under construction: runs this level's constructor on the same shell. */
 function constructBase(metadata: ClassMetadata, args: readonly unknown[], newTarget: ClassOf): object {
   if (!shellClasses.has(newTarget)) {

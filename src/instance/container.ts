@@ -6,7 +6,7 @@
  * is an element of another container). Zero bytes after the block header are an empty container, so declaring
  * one costs no allocation.
  */
-import { TxnRequiredError } from '../errors/index.js';
+import { TxnRequiredError, ValueError } from '../errors/index.js';
 import { GRANULE_BYTES, type Ref } from '../format/index.js';
 import type { ContainerKind, ContainerType } from '../layout/index.js';
 import type { Tracer } from './codec.js';
@@ -52,6 +52,24 @@ export interface ContainerOps<Codecs = unknown> {
    */
   trace(binding: ContainerBinding<Codecs>, ref: Ref, tracer: Tracer): void;
 }
+
+/**
+ * Ends the prototype chain of the containers: a property that none of them has would be stored on the handle, and lost.
+ */
+const noOtherProperties = new Proxy(Object.create(Object.prototype) as object, {
+  set(target, key, value, receiver) {
+    if (typeof key === 'symbol' || !(receiver instanceof Container))
+      return Reflect.set(target, key, value, receiver);
+    const { where, type } = receiver[BOUND];
+    throw new ValueError(
+      `${where}.${key} = ...: a ${type.kind} has no such property; use its methods to change its contents`,
+      {
+        where,
+        property: key,
+      },
+    );
+  },
+});
 
 /** Base class of the containers. */
 export abstract class Container<Codecs = unknown> implements Handle {
@@ -104,3 +122,5 @@ export abstract class Container<Codecs = unknown> implements Handle {
     }
   }
 }
+
+Object.setPrototypeOf(Container.prototype, noOtherProperties);

@@ -1,5 +1,5 @@
 export * from './codec.js';
-export { construct } from './construct.js';
+export { construct, createInitial } from './construct.js';
 export * from './container.js';
 export { FixedArray } from './fixed-array.js';
 export * from './handle.js';

@@ -70,20 +70,25 @@ export function detach(value: unknown): unknown {
 /**
  * Creates an object of the bound class from plain data. Plain objects in reference fields, and in lists, queues
  * and maps of references, become objects of the declared classes; sharing and cycles among them are kept.
+ * @param create makes an object with its initial values
  * @throws ValueError for an unknown field or a value that does not fit
  */
-export function fromPlain(binding: BoundClass, plain: object): object {
+export function fromPlain(
+  binding: BoundClass,
+  plain: object,
+  create: (target: BoundClass) => object,
+): object {
   const made = new Map<object, object>();
   const pending: (() => void)[] = [];
   const make = (target: BoundClass, source: object): object => {
     const known = made.get(source);
     if (known !== undefined) return known;
-    if (Array.isArray(source) || source instanceof Map) {
+    if (typeof source !== 'object' || source === null || Array.isArray(source) || source instanceof Map) {
       throw new ValueError(
         `${target.layout.name}: expected an object with its fields, got ${preview(source)}`,
       );
     }
-    const instance = target.create();
+    const instance = create(target);
     made.set(source, instance);
     pending.push(() => fill(target, instance, source));
     return instance;

@@ -13,6 +13,8 @@ export class NamedRoots {
   constructor(runtime: PoolRuntime, map: () => PersistentMap<string, object>) {
     this.#runtime = runtime;
     this.#map = map;
+    // `pool.named.settings = object` would be lost.
+    Object.preventExtensions(this);
   }
 
   /**

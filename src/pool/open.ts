@@ -10,6 +10,7 @@ import { Heap } from '../heap/index.js';
 import {
   bindingOfInstance,
   type ContainerBinding,
+  createInitial,
   DIRECT,
   type Handle,
   PoolRuntime,
@@ -98,7 +99,7 @@ function create(path: string, options: ResolvedOptions): OpenPool {
     });
     bindClasses(pool.runtime, [root, ...options.classes]);
     pool.runtime.txn.run(() => {
-      const object = pool.runtime.bindingOf(root).create();
+      const object = createInitial(pool.runtime.bindingOf(root));
       pool.runtime.writer.snapshot(REGION.anchors.offset / GRANULE_BYTES, ANCHORS_HEAD_GRANULES);
       views.u32[NAMED_ROOTS_WORD] = LAYOUT_ID.map;
       views.u32[NAMED_ROOTS_WORD + 1] = ANCHORS.namedRoots.offset / GRANULE_BYTES;

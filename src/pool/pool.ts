@@ -2,9 +2,9 @@
  * A pool: one file of persistent objects, open in this process. Wires the layers together; the steps of opening
  * stand in `openPool` (open.ts).
  */
-import { PerdureError, SchemaError } from '../errors/index.js';
+import { PerdureError, SchemaError, ValueError } from '../errors/index.js';
 import { ANCHORS, REGION, type Ref } from '../format/index.js';
-import { bindingOfInstance, fromPlain } from '../instance/index.js';
+import { bindingOfInstance, createInitial, fromPlain, preview } from '../instance/index.js';
 import type { ClassOf } from '../layout/index.js';
 import { type CheckReport, checkPool } from './check.js';
 import type { NamedRoots } from './named-roots.js';
@@ -97,6 +97,7 @@ export class Pool {
    * @throws AsyncTxnError, PoolFullError, PoisonedError, PoolClosedError, or whatever `body` throws
    */
   txn<T>(body: () => T): T {
+    if (typeof body !== 'function') throw new ValueError(`pool.txn(${preview(body)}): expected a function`);
     return this.#open().runtime.txn.run(body);
   }
 
@@ -124,12 +125,13 @@ export class Pool {
 
   /**
    * Creates an object of `type` with the given fields; plain objects in reference fields and containers become
-   * persistent objects too. Runs in the current transaction, or in one of its own.
+   * persistent objects too. Fields that are not given have the values that initialisers and a constructor without
+   * parameters give them. Runs in the current transaction, or in one of its own.
    * @throws ValueError for an unknown field or a value that does not fit; PoolFullError
    */
   create<T extends object>(type: ClassOf<T>, plain: object = {}): T {
     const { runtime } = this.#open();
-    return runtime.txn.run(() => fromPlain(runtime.bindingOf(type), plain)) as T;
+    return runtime.txn.run(() => fromPlain(runtime.bindingOf(type), plain, createInitial)) as T;
   }
 
   /** Reads the whole pool and reports whether everything in it is sound. Takes time proportional to its size. */

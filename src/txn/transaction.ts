@@ -186,7 +186,7 @@ export class Transactions<Owner> implements TxnContext {
     this.#countCommitted += 1;
     this.#end(true);
     if (this.#log.oversized) this.#releaseLog();
-    if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onCommit);
+    if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onCommit, runAll);
   }
 
   #rollBack(cause: unknown): void {
@@ -198,7 +198,8 @@ export class Transactions<Owner> implements TxnContext {
     }
     this.#countRolledBack += 1;
     this.#end(false);
-    if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onRollback);
+    if (this.#onCommit.length + this.#onRollback.length > 0)
+      this.#runHooks(this.#onRollback, runAfterRollback);
   }
 
   /** Ends the transaction with its outcome unknown until the pool is opened again. */
@@ -276,7 +277,7 @@ export class Transactions<Owner> implements TxnContext {
       this.#participants[i]?.rolledBackTo(savepoint.marks[i] ?? 0);
     }
     this.#onCommit.length = savepoint.onCommit;
-    runAll(this.#onRollback.splice(savepoint.onRollback));
+    runAfterRollback(this.#onRollback.splice(savepoint.onRollback));
   }
 
   #snapshotOrDoom(ref: number, granules: number): void {
@@ -305,11 +306,11 @@ export class Transactions<Owner> implements TxnContext {
     }
   }
 
-  #runHooks(hooks: Hook[]): void {
+  #runHooks(hooks: Hook[], run: (due: readonly Hook[]) => void): void {
     const due = hooks.slice();
     this.#onCommit.length = 0;
     this.#onRollback.length = 0;
-    runAll(due);
+    run(due);
   }
 
   #nextStamp(): number {
@@ -339,6 +340,17 @@ function runAll(hooks: readonly Hook[]): void {
     }
   }
   if (failed) throw first;
+}
+
+/** The caller gets the error that rolled the transaction back; what a hook throws besides becomes an uncaught error. */
+function runAfterRollback(hooks: readonly Hook[]): void {
+  try {
+    runAll(hooks);
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -13,7 +13,7 @@ import {
   type PersistentQueue,
   queue,
 } from '../../src/index.js';
-import { testPools } from '../pool/helpers.js';
+import { expectError, testPools } from '../pool/helpers.js';
 
 @Persistent({ access: 'direct' })
 class Direct {
@@ -22,6 +22,7 @@ class Direct {
 
 @Persistent()
 class Root {
+  @Field(i32) start = 3;
   @Field(() => Direct) declare a: Direct | null;
   @Field(() => Direct) declare b: Direct | null;
   @Field(list(i32)) declare list: PersistentList<number>;
@@ -74,4 +75,26 @@ it('Object.assign between handles leaves each where it is, also those of two poo
   expect([first.root.queue.peek(), second.root.queue.peek()]).toEqual([1, 10]);
   expect([first.root.fixed[0], second.root.fixed[0]]).toEqual([1, 10]);
   expect(first.pool.check().ok && second.pool.check().ok).toBe(true);
+});
+
+it('a property that a container does not have is refused, not lost', () => {
+  const { pool, root } = open(1);
+  for (const container of [root.list, root.map, root.queue, root.fixed] as unknown as Record<
+    string,
+    unknown
+  >[]) {
+    expectError('VALUE', () => {
+      container.other = 1;
+    });
+  }
+  expect(() => {
+    (pool.named as unknown as Record<string, unknown>).other = root;
+  }).toThrow(TypeError);
+});
+
+it('pool.create and a new root start from the initial values of the class', () => {
+  const { pool, root } = open(1);
+  expect([root.start, pool.create(Direct).n, pool.create(Direct, { n: 4 }).n]).toEqual([3, 0, 4]);
+  expectError('VALUE', () => pool.create(Direct, null as never));
+  expectError('VALUE', () => pool.txn(5 as never));
 });

@@ -85,6 +85,25 @@ describe('hooks', () => {
     pool.txn(() => (root.b = 1));
   });
 
+  it('that throw after a rollback leave the error that caused it alone', async () => {
+    const others = process.listeners('uncaughtException');
+    process.removeAllListeners('uncaughtException');
+    const uncaught = new Promise((resolve) => process.once('uncaughtException', resolve));
+    try {
+      const run = () =>
+        pool.txn(() => {
+          pool.onRollback(() => {
+            throw new Error('hook');
+          });
+          throw new Error('cause');
+        });
+      expect(run).toThrow('cause');
+      expect(await uncaught).toEqual(new Error('hook'));
+    } finally {
+      for (const listener of others) process.on('uncaughtException', listener);
+    }
+  });
+
   it('need a transaction', () => {
     expect(() => pool.onCommit(() => undefined)).toThrow(code('TXN_REQUIRED'));
     expect(() => pool.onRollback(() => undefined)).toThrow(code('TXN_REQUIRED'));
