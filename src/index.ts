@@ -6,7 +6,7 @@ export { Field, Persistent, type PersistentOptions } from './decorators/index.js
 export * from './errors/index.js';
 export type { Offset, Ref } from './format/index.js';
 export type { HeapStats } from './heap/index.js';
-export { FixedArray, toPlain } from './instance/index.js';
+export { FixedArray, type Plain, type PlainValue, toPlain } from './instance/index.js';
 export {
   type Access,
   type BytesType,

@@ -6,6 +6,7 @@ export * from './handle.js';
 export { addIndexAccess, GET, type Indexed, SET } from './index-access.js';
 export type { BoundClass, InstanceRuntime } from './instance-runtime.js';
 export { bindingOfInstance, detach, fromPlain, toPlain } from './plain.js';
+export type { Plain, PlainValue } from './plain-types.js';
 export { type LayoutRegistry, PoolRuntime, runningRuntime } from './pool-runtime.js';
 export * from './runtime.js';
 export { preview, refuseValue } from './scalar-codecs.js';

@@ -4,7 +4,7 @@
  */
 import { PerdureError, SchemaError, ValueError } from '../errors/index.js';
 import { ANCHORS, REGION, type Ref } from '../format/index.js';
-import { bindingOfInstance, createInitial, fromPlain, preview } from '../instance/index.js';
+import { bindingOfInstance, createInitial, fromPlain, type Plain, preview } from '../instance/index.js';
 import type { ClassOf } from '../layout/index.js';
 import { type CheckReport, checkPool } from './check.js';
 import type { NamedRoots } from './named-roots.js';
@@ -129,7 +129,7 @@ export class Pool {
    * parameters give them. Runs in the current transaction, or in one of its own.
    * @throws ValueError for an unknown field or a value that does not fit; PoolFullError
    */
-  create<T extends object>(type: ClassOf<T>, plain: object = {}): T {
+  create<T extends object>(type: ClassOf<T>, plain: Plain<NoInfer<T>> = {}): T {
     const { runtime } = this.#open();
     return runtime.txn.run(() => fromPlain(runtime.bindingOf(type), plain, createInitial)) as T;
   }

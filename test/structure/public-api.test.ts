@@ -11,7 +11,7 @@ const PERDURE = `
   EmulateOptions EnumType ErrorCode ErrorDetails Field FieldType FixedArray FixedArrayType ForeignObjectError
   HeapStats IoError ListType MapType Memory MemoryBackend MemoryInfo MemoryOpenOptions NamedRoots Offset
   PerdureError PersistCounters Persistent PersistentList PersistentMap PersistentOptions PersistentQueue
-  PoisonedError Pool PoolClosedError PoolFullError PoolOpenError PoolOptions PoolStats QueueType RecordWriter
+  Plain PlainValue PoisonedError Pool PoolClosedError PoolFullError PoolOpenError PoolOptions PoolStats QueueType RecordWriter
   RecoveryResult Ref RefType STEP ScalarType SchemaError StaleObjectError Step Storable StringType TxnRequiredError
   TypeSpec TypedArrayName TypedArrayType ValueError bool bytes date embedded enumOf f32 f64 fixedArray i16 i32
   i64 i8 list map nullable queue ref string toPlain typedArray u16 u32 u64 u8
