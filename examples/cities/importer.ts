@@ -6,12 +6,12 @@
  * `node importer.js <pool> <limit> <batch> <pauseAt>`
  */
 import { readSync, writeSync } from 'node:fs';
-import { type PersistentList, Pool } from 'perdure';
+import { Pool } from 'perdure';
 import { type Place, readPlaces } from './input.js';
 import { City, Country, POOL_OPTIONS, World } from './model.js';
 
 /** What the list of a new name starts with. A plain array fills a list, which the types do not say yet. */
-const NO_CITIES = [] as unknown as PersistentList<City>;
+
 const STDIN = 0;
 const STDOUT = 1;
 const [path = '', limit = '', batch = '', pauseAt = ''] = process.argv.slice(2);
@@ -42,7 +42,7 @@ function add(world: World, number: number, place: Place): void {
   const country = countryOf(world, place.country);
   city.country = country;
   country.cities.push(city);
-  world.byName.getOrInsert(place.name, NO_CITIES).push(city);
+  world.byName.getOrInsert(place.name, []).push(city);
 }
 
 function countryOf(world: World, code: string): Country {

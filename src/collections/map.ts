@@ -130,13 +130,13 @@ export class PersistentMap<K = unknown, V = unknown> extends Container<MapCodecs
   }
 
   /** The value under the key; when there is none, `value` is stored first. As the proposed `Map.prototype.getOrInsert`. */
-  getOrInsert(key: K, value: V): V {
+  getOrInsert(key: K, value: Storable<V>): V {
     if (!this.has(key)) this.set(key, value);
     return this.get(key) as V;
   }
 
   /** The value under the key; when there is none, what `make` returns is stored first. */
-  getOrInsertComputed(key: K, make: (key: K) => V): V {
+  getOrInsertComputed(key: K, make: (key: K) => Storable<V>): V {
     if (!this.has(key)) this.set(key, make(key));
     return this.get(key) as V;
   }
