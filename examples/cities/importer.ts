@@ -10,8 +10,6 @@ import { Pool } from 'perdure';
 import { type Place, readPlaces } from './input.js';
 import { City, Country, POOL_OPTIONS, World } from './model.js';
 
-/** What the list of a new name starts with. A plain array fills a list, which the types do not say yet. */
-
 const STDIN = 0;
 const STDOUT = 1;
 const [path = '', limit = '', batch = '', pauseAt = ''] = process.argv.slice(2);
