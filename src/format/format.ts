@@ -82,7 +82,12 @@ export const HEADER = {
   logBytes: { offset: 56, bytes: 4, what: 'size of the first log segment' },
   spanTableOffset: { offset: 60, bytes: 4, what: 'where the span table starts' },
   heapOffset: { offset: 64, bytes: 4, what: 'where span 0 starts' },
-  reserved: { offset: 68, bytes: 60, what: 'zero' },
+  features: {
+    offset: 68,
+    bytes: 4,
+    what: 'a bit for each addition to the format without which the pool cannot be read; none is defined yet',
+  },
+  reserved: { offset: 72, bytes: 56, what: 'zero' },
 } as const satisfies Record<string, FormatField>;
 export const HEADER_BYTES = 128;
 export const HEADER_CHECKSUM_START = 16;

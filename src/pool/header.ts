@@ -168,7 +168,7 @@ export function readHeader(memory: Memory, views: Views, path: string): Header {
 
 type Copy =
   | { readonly state: 'valid'; readonly header: Header }
-  | { readonly state: 'version'; readonly version: number }
+  | { readonly state: 'version'; readonly version: string }
   | { readonly state: 'magic' }
   | { readonly state: 'checksum' };
 
@@ -179,7 +179,12 @@ function readCopy(views: Views, at: number): Copy {
     return { state: 'magic' };
   if (crc32c(0, u8, at + HEADER_CHECKSUM_START, at + HEADER_BYTES) !== word(HEADER.checksum))
     return { state: 'checksum' };
-  if (word(HEADER.version) !== FORMAT_VERSION) return { state: 'version', version: word(HEADER.version) };
+  const version = word(HEADER.version);
+  const features = word(HEADER.features);
+  if (version !== FORMAT_VERSION || features !== 0) {
+    const extra = features === 0 ? '' : ` with the additions 0x${features.toString(16)}`;
+    return { state: 'version', version: `${version}${extra}` };
+  }
   return {
     state: 'valid',
     header: {

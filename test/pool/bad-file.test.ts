@@ -145,15 +145,18 @@ describe('a damaged pool', () => {
     expectLeftAlone(path, bytes, 'CORRUPT', /both copies of the pool header.*checksum/);
   });
 
-  it('is refused when a newer perdure wrote it', () => {
+  it.each([
+    ['version', 99, /format version 99.*newer perdure/],
+    ['features', 4, /format version 1 with the additions 0x4.*newer perdure/],
+  ] as const)('is refused when a newer perdure wrote it: %s', (field, value, message) => {
     const path = makePool();
     const bytes = readFileSync(path);
     for (const copy of [0, PAGE_BYTES]) {
-      bytes.writeUInt32LE(99, copy + HEADER.version.offset);
+      bytes.writeUInt32LE(value, copy + HEADER[field].offset);
       const sum = crc32c(0, bytes, copy + HEADER_CHECKSUM_START, copy + HEADER_BYTES);
       bytes.writeUInt32LE(sum >>> 0, copy + HEADER.checksum.offset);
     }
-    expectLeftAlone(path, bytes, 'VERSION', /format version 99.*newer perdure/);
+    expectLeftAlone(path, bytes, 'VERSION', message);
   });
 });
 
