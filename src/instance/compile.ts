@@ -59,8 +59,8 @@ function generateView(support: CompileSupport): ViewClass {
 const { i8, u8, i16, u16, i32, u32, f32, f64, i64, u64 } = views;
 ${constants}
 return class View {
-  #ref;
-  #stamp;
+  #ref = 0;
+  #stamp = 0;
   #page = null;
   constructor(ref, stamp) { this.#ref = ref; this.#stamp = stamp; }
   get [REF]() { return this.#ref; }
