@@ -8,6 +8,7 @@
  */
 import { LIST_MAX_DEPTH, LIST_NODE_CHILDREN, type Ref } from '../format/index.js';
 import { REF } from '../instance/index.js';
+import { corrupt } from './corrupt.js';
 import { snapshotBytes } from './list-log.js';
 import {
   DEPTH,
@@ -20,7 +21,6 @@ import {
   SLOTS,
   sum,
 } from './list-structure.js';
-import { corrupt } from './list-walk.js';
 
 const MIN_CHILDREN = LIST_NODE_CHILDREN >> 2;
 /** More repairs than this after one removal mean that the bytes make no sense. */

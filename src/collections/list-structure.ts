@@ -23,8 +23,9 @@ import {
   type Ref,
 } from '../format/index.js';
 import { type ContainerBinding, type Handle, REF, type Runtime } from '../instance/index.js';
+import { corrupt } from './corrupt.js';
 import { type LeafLog, snapshotBytes } from './list-log.js';
-import { corrupt, type ListCodecs } from './list-walk.js';
+import type { ListCodecs } from './list-walk.js';
 
 // Words within a header, a node and an entry.
 export const LENGTH = LIST.length.offset / 4;

@@ -9,6 +9,7 @@
 import { ValueError } from '../errors/index.js';
 import type { Offset, Ref } from '../format/index.js';
 import { type ContainerBinding, type Handle, REF, type Runtime, type SlotCodec } from '../instance/index.js';
+import { corrupt } from './corrupt.js';
 import { LeafLog } from './list-log.js';
 import { repair } from './list-repair.js';
 import {
@@ -21,11 +22,10 @@ import {
   TAIL_CAPACITY,
   TAIL_START,
 } from './list-structure.js';
-import { corrupt, type ListCodecs, releaseList } from './list-walk.js';
+import { type ListCodecs, releaseList } from './list-walk.js';
 import { releaseSlots, replaceSlot, writeSlots } from './slots.js';
 
-/** Every index is an array index of JavaScript. */
-const MAX_LENGTH = 2 ** 32 - 1;
+const MAX_LENGTH = 2 ** 32 - 1; // every index is an array index of JavaScript
 
 export class ListTree<T> {
   readonly #binding: ContainerBinding<ListCodecs>;

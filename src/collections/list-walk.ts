@@ -5,10 +5,8 @@
  *
  * It may not change anything itself.
  */
-import { CorruptionError } from '../errors/index.js';
 import {
   BLOCK,
-  GRANULE_BYTES,
   LAYOUT_ID,
   LIST,
   LIST_LEAF,
@@ -22,6 +20,7 @@ import {
   type Ref,
 } from '../format/index.js';
 import type { ContainerBinding, SlotCodec } from '../instance/index.js';
+import { corrupt } from './corrupt.js';
 
 /** The codecs of a list. */
 export interface ListCodecs<T = unknown> {
@@ -32,16 +31,6 @@ export interface ListVisitor {
   node(ref: Ref): void;
   /** `slots`: where the first of its `count` elements is. */
   leaf(ref: Ref, slots: Offset, count: number): void;
-}
-
-/** Bytes that a program could not have written. */
-export function corrupt(where: string, ref: number, expected: string): CorruptionError {
-  const offset = ref * GRANULE_BYTES;
-  return new CorruptionError(`${where}: expected ${expected} at offset ${offset} of the pool`, {
-    field: where,
-    offset,
-    expected,
-  });
 }
 
 /**

@@ -15,7 +15,7 @@
  * the map header before it calls anything that changes it. This file knows nothing of what is in the slots.
  */
 
-import { CorruptionError } from '../errors/index.js';
+import type { CorruptionError } from '../errors/index.js';
 import {
   BLOCK_HEADER_BYTES,
   GRANULE_BYTES,
@@ -30,6 +30,7 @@ import {
   type Ref,
 } from '../format/index.js';
 import type { Runtime, Tracer } from '../instance/index.js';
+import { corruptWord } from './corrupt.js';
 
 const CAPACITY = MAP_ARRAY.capacity.offset / 4;
 const SHAPE = MAP_ARRAY.shape.offset / 4;
@@ -181,12 +182,12 @@ export class MapArray {
     const rootShift = shape >>> 8;
     const full = this.#mask + 1;
     if (used > peak || peak > capacity) {
-      throw this.#wrong(header, `${used} slots used <= peak ${peak} <= capacity ${capacity}`);
+      throw corruptWord(this.#where, header, `${used} slots used <= peak ${peak} <= capacity ${capacity}`);
     }
     if (level === 0) {
       if (capacity === 0 && root === 0 && shape === 0) return;
       const fits = (capacity & (capacity - 1)) === 0 && capacity >= this.#minCapacity && capacity <= full;
-      if (!fits || shape !== 0) throw this.#wrong(header, 'capacity of a single chunk');
+      if (!fits || shape !== 0) throw corruptWord(this.#where, header, 'capacity of a single chunk');
       this.#traceBlock(root, 0, 0, capacity, tracer);
       return;
     }
@@ -200,7 +201,7 @@ export class MapArray {
       chunks <= perRef ||
       chunks > perRef * 2 ** rootShift
     ) {
-      throw this.#wrong(header, 'levels that fit the capacity');
+      throw corruptWord(this.#where, header, 'levels that fit the capacity');
     }
     this.#traceBlock(root, level, 0, 1 << rootShift, tracer);
     for (let chunk = 0; chunk < chunks; chunk++) {
@@ -219,12 +220,13 @@ export class MapArray {
   #traceBlock(ref: number, level: number, number: number, slots: number, tracer: Tracer): void {
     const { heap, views } = this.#runtime;
     const { u32 } = views;
-    if (!heap.isBlock(ref as Ref)) throw this.#wrong(ref * 4, 'a block');
+    if (!heap.isBlock(ref as Ref)) throw corruptWord(this.#where, ref * 4, 'a block');
     this.#expect(u32, ref, level === 0 ? CHUNK : TABLE);
     const bytes = level === 0 ? this.#chunkBytes(slots) : BLOCK_HEADER_BYTES + slots * 4;
-    if (heap.blockBytes(ref as Ref) < bytes) throw this.#wrong(ref * 4, `a block of ${bytes} bytes`);
+    if (heap.blockBytes(ref as Ref) < bytes)
+      throw corruptWord(this.#where, ref * 4, `a block of ${bytes} bytes`);
     if (u32[ref * 4 + 1] !== this.#place(level, number)) {
-      throw this.#wrong(ref * 4, `number ${number} of level ${level}`);
+      throw corruptWord(this.#where, ref * 4, `number ${number} of level ${level}`);
     }
     tracer.owned(ref as Ref);
   }
@@ -330,14 +332,6 @@ export class MapArray {
   }
 
   #unexpected(block: number, layout: number): CorruptionError {
-    return this.#wrong(block * 4, layout === CHUNK ? 'a chunk of a map' : 'a table of a map');
-  }
-
-  #wrong(word: number, expected: string): CorruptionError {
-    return new CorruptionError(`${this.#where}: at offset ${word * 4} ${expected} was expected`, {
-      field: this.#where,
-      offset: word * 4,
-      expected,
-    });
+    return corruptWord(this.#where, block * 4, layout === CHUNK ? 'a chunk of a map' : 'a table of a map');
   }
 }

@@ -14,7 +14,6 @@
  * two lines; for entries in a chain one granule each. This file does not change the number of entries.
  */
 
-import { CorruptionError } from '../errors/index.js';
 import {
   GRANULE_BYTES,
   MAP,
@@ -27,6 +26,7 @@ import {
 } from '../format/index.js';
 import type { Runtime } from '../instance/index.js';
 import type { Views } from '../memory/index.js';
+import { corruptWord } from './corrupt.js';
 import type { KeyCodec } from './keys.js';
 import type { MapArray } from './map-array.js';
 
@@ -114,7 +114,7 @@ export class MapIndex {
       const place = (bit * 13) >> 7;
       const number = u32[line + (bit - place * 10) * 4 + place] as number;
       if (number !== 0) {
-        if (number > used) throw this.#corrupt(line, 'numbers of entries');
+        if (number > used) throw corruptWord(this.#where, line, 'numbers of entries');
         const entry = this.#entries.seek(u32, header, number - 1) * 4;
         if (views.i32[entry] === hash && keys.equals(views, entry + KEY, key)) {
           this.found = number;
@@ -225,7 +225,7 @@ export class MapIndex {
         const entry = this.#claim(u32, header, line + place, number, live, bucket);
         const tag = (u32[line + place - (place % 4) + TAG_WORD] as number) >>> ((place % 4) * TAG_BITS);
         if ((tag & TAG_MASK) !== tagOf(u32[entry] as number))
-          throw this.#corrupt(line + place, 'tag of the entry');
+          throw corruptWord(this.#where, line + place, 'tag of the entry');
       }
       let word = line + OVERFLOW;
       for (let number = u32[word] as number; number !== 0; number = u32[word] as number) {
@@ -246,12 +246,12 @@ export class MapIndex {
     const index = number - 1;
     const bits = live[index >>> 5] ?? 0;
     if (number > (u32[header + USED] as number) || (bits & (1 << (index & 31))) === 0) {
-      throw this.#corrupt(word, 'number of a live entry that stands nowhere else');
+      throw corruptWord(this.#where, word, 'number of a live entry that stands nowhere else');
     }
     live[index >>> 5] = bits & ~(1 << (index & 31));
     const entry = this.#entries.locate(u32, header, index) * 4;
     if (bucketOf(u32[entry] as number, u32[header + BUCKETS] as number) !== bucket) {
-      throw this.#corrupt(word, `an entry of bucket ${bucket}`);
+      throw corruptWord(this.#where, word, `an entry of bucket ${bucket}`);
     }
     return entry;
   }
@@ -268,7 +268,7 @@ export class MapIndex {
     const used = u32[header + USED] as number;
     let number = first;
     for (let steps = 0; number !== 0; steps++) {
-      if (number > used || steps > used) throw this.#corrupt(header, 'chains that end');
+      if (number > used || steps > used) throw corruptWord(this.#where, header, 'chains that end');
       const entry = this.#entries.locate(u32, header, number - 1) * 4;
       if (views.i32[entry] === hash && keys.equals(views, entry + KEY, key)) {
         this.found = number;
@@ -285,7 +285,7 @@ export class MapIndex {
   }
 
   #locate(u32: Uint32Array, header: number, word: number, number: number): number {
-    if (number > (u32[header + USED] as number)) throw this.#corrupt(word, 'number of an entry');
+    if (number > (u32[header + USED] as number)) throw corruptWord(this.#where, word, 'number of an entry');
     return this.#entries.locate(u32, header, number - 1) * 4;
   }
 
@@ -302,7 +302,7 @@ export class MapIndex {
       if (next === 0) break;
       word = this.#locate(u32, header, word, next) + NEXT;
     }
-    throw this.#corrupt(line, `number ${number} in its bucket`);
+    throw corruptWord(this.#where, line, `number ${number} in its bucket`);
   }
 
   /** The first free place of a bucket; the head of the overflow chain when all are taken. */
@@ -333,7 +333,7 @@ export class MapIndex {
     const used = u32[header + USED] as number;
     let word = line + OVERFLOW;
     for (let steps = 0; u32[word] !== 0; steps++) {
-      if (steps > used) throw this.#corrupt(word, 'chains that end');
+      if (steps > used) throw corruptWord(this.#where, word, 'chains that end');
       const number = u32[word] as number;
       gathered.push(number);
       word = this.#locate(u32, header, word, number) + NEXT;
@@ -355,7 +355,7 @@ export class MapIndex {
       const line = other >= 0 && bucketOf(hash, count) === other ? added : origin;
       const word = this.#freePlace(u32, line);
       if (word === line + OVERFLOW) {
-        if (u32[entry + NEXT] === MAP_DELETED) throw this.#corrupt(entry, 'a live entry');
+        if (u32[entry + NEXT] === MAP_DELETED) throw corruptWord(this.#where, entry, 'a live entry');
         if (u32[entry + NEXT] !== u32[word]) {
           this.#runtime.writer.snapshot(granuleOf(entry), 1);
           u32[entry + NEXT] = u32[word] as number;
@@ -363,14 +363,6 @@ export class MapIndex {
         u32[word] = number;
       } else this.#fill(u32, word, number, hash);
     }
-  }
-
-  #corrupt(word: number, expected: string): CorruptionError {
-    return new CorruptionError(`${this.#where}: at offset ${word * 4} ${expected} was expected`, {
-      field: this.#where,
-      offset: word * 4,
-      expected,
-    });
   }
 }
 

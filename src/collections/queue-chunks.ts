@@ -2,11 +2,8 @@
  * Walks over the chunks of a queue, for tracing, releasing and clearing; validates them on the way. It may not
  * change anything itself.
  */
-
-import { CorruptionError } from '../errors/index.js';
 import {
   BLOCK,
-  GRANULE_BYTES,
   LAYOUT_ID,
   NULL_REF,
   type Offset,
@@ -16,6 +13,7 @@ import {
   type Ref,
 } from '../format/index.js';
 import type { ContainerBinding, SlotCodec } from '../instance/index.js';
+import { corrupt } from './corrupt.js';
 
 /** The codecs of a queue. */
 export interface QueueCodecs<T = unknown> {
@@ -25,16 +23,6 @@ export interface QueueCodecs<T = unknown> {
 export interface QueueVisitor {
   /** A chunk; `first`: where the oldest of the `count` elements in it is. */
   chunk(ref: Ref, first: Offset, count: number): void;
-}
-
-/** Bytes that a program could not have written. */
-export function corruptQueue(where: string, ref: number, expected: string): CorruptionError {
-  const offset = ref * GRANULE_BYTES;
-  return new CorruptionError(`${where}: expected ${expected} at offset ${offset} of the pool`, {
-    field: where,
-    offset,
-    expected,
-  });
 }
 
 /**
@@ -56,20 +44,20 @@ export function walkQueue(binding: ContainerBinding<QueueCodecs>, header: Ref, v
   let ref = word(header, QUEUE.head) as Ref;
   if (ref === NULL_REF) {
     if (length !== 0 || tail !== 0 || index !== 0 || word(header, QUEUE.tailIndex) !== 0) {
-      throw corruptQueue(where, header, 'the header of an empty queue');
+      throw corrupt(where, header, 'the header of an empty queue');
     }
     return;
   }
   for (;;) {
     if (!heap.isBlock(ref) || word(ref, BLOCK.layout) !== LAYOUT_ID.queueChunk) {
-      throw corruptQueue(where, ref, 'a chunk of a queue');
+      throw corrupt(where, ref, 'a chunk of a queue');
     }
     const bytes = heap.blockBytes(ref);
     bytesLeft -= bytes;
-    if (bytesLeft < 0) throw corruptQueue(where, ref, 'each chunk of the queue once');
+    if (bytesLeft < 0) throw corrupt(where, ref, 'each chunk of the queue once');
     const capacity = word(ref, BLOCK.info);
     if (QUEUE_CHUNK.slots.offset + capacity * sizeBytes > bytes) {
-      throw corruptQueue(where, ref, `slots for ${bytes} bytes`);
+      throw corrupt(where, ref, `slots for ${bytes} bytes`);
     }
     const next = word(ref, QUEUE_CHUNK.next) as Ref;
     const isTail = ref === tail;
@@ -79,9 +67,9 @@ export function walkQueue(binding: ContainerBinding<QueueCodecs>, header: Ref, v
       end <= capacity &&
       end - index <= left &&
       (isTail ? next === NULL_REF : next !== NULL_REF);
-    if (!isSound) throw corruptQueue(where, ref, `a chunk with up to ${left} elements`);
+    if (!isSound) throw corrupt(where, ref, `a chunk with up to ${left} elements`);
     if (isTail && (word(header, QUEUE.tailCapacity) !== capacity || end - index !== left)) {
-      throw corruptQueue(where, header, `${length} elements, the last of them in the newest chunk`);
+      throw corrupt(where, header, `${length} elements, the last of them in the newest chunk`);
     }
     visitor.chunk(ref, (offsetOf(ref) + QUEUE_CHUNK.slots.offset + index * sizeBytes) as Offset, end - index);
     if (isTail) return;

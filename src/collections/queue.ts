@@ -30,7 +30,8 @@ import {
 } from '../instance/index.js';
 import type { ContainerType, QueueType } from '../layout/index.js';
 import { contentsOf } from './contents.js';
-import { corruptQueue, type QueueCodecs, releaseQueue, walkQueue } from './queue-chunks.js';
+import { corrupt } from './corrupt.js';
+import { type QueueCodecs, releaseQueue, walkQueue } from './queue-chunks.js';
 import { inspectElements } from './sequence.js';
 import { settleElements, takeValues } from './slots.js';
 import type { Storable } from './storable.js';
@@ -94,7 +95,7 @@ export class PersistentQueue<T = unknown> extends Container<QueueCodecs> impleme
     const slot = u32[header + HEAD_INDEX] as number;
     const capacity = u32[chunk * 4 + 1] as number;
     if (u32[chunk * 4] !== LAYOUT_ID.queueChunk || slot >= capacity) {
-      throw corruptQueue(where, chunk, `a chunk of a queue with a slot ${slot}`);
+      throw corrupt(where, chunk, `a chunk of a queue with a slot ${slot}`);
     }
     const codec = codecs.element as SlotCodec<T>;
     const at = (chunk * 16 + SLOTS + slot * codec.sizeBytes) as Offset;
@@ -221,7 +222,7 @@ export class PersistentQueue<T = unknown> extends Container<QueueCodecs> impleme
     const { runtime, codecs, where } = this[BOUND];
     const { u32 } = runtime.views;
     if (u32[chunk * 4] !== LAYOUT_ID.queueChunk || slot >= (u32[chunk * 4 + 1] as number)) {
-      throw corruptQueue(where, chunk, `a chunk of a queue with a slot ${slot}`);
+      throw corrupt(where, chunk, `a chunk of a queue with a slot ${slot}`);
     }
     const codec = codecs.element as SlotCodec<T>;
     return codec.read((chunk * 16 + SLOTS + slot * codec.sizeBytes) as Offset);
@@ -259,7 +260,7 @@ export class PersistentQueue<T = unknown> extends Container<QueueCodecs> impleme
     const slot = u32[header + TAIL_INDEX] as number;
     const capacity = u32[chunk * 4 + 1] as number;
     if (u32[chunk * 4] !== LAYOUT_ID.queueChunk || slot >= capacity) {
-      throw corruptQueue(where, chunk, `a chunk of a queue with a slot ${slot}`);
+      throw corrupt(where, chunk, `a chunk of a queue with a slot ${slot}`);
     }
     const at = chunk * 16 + SLOTS + slot * sizeBytes;
     const end = at + sizeBytes;

@@ -104,7 +104,7 @@ export class Heap implements TxnParticipant {
     this.#freed.push(ref);
   }
 
-  /** Whether `ref` lies behind the last span of the file, where a load would end the process. */
+  /** Whether `ref` lies behind the last span of the file, where a load reads nothing of the pool, or with mmap-io ends the process. */
   isBeyondEnd(ref: number): boolean {
     if (ref < this.endRef) return false;
     this.endRef = this.#heapStart + this.#table.spanCount * SPAN_GRANULES;

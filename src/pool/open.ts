@@ -93,9 +93,9 @@ function create(path: string, options: ResolvedOptions): OpenPool {
       path,
       memory,
       views,
-      header,
+      space: new PoolSpace(path, memory, views, header),
       recovery: { outcome: 'clean', records: 0 },
-      segments: null,
+      segments: [firstSegment(header)],
     });
     bindClasses(pool.runtime, [root, ...options.classes]);
     pool.runtime.txn.run(() => {
@@ -122,7 +122,7 @@ function open(path: string, options: ResolvedOptions): OpenPool {
     // [RECOVERY 5] The log of the last process is dead; this one writes under a new epoch.
     const space = new PoolSpace(path, memory, views, header);
     space.retireLog();
-    const pool = assemble({ path, memory, views, header: space.header, recovery, segments });
+    const pool = assemble({ path, memory, views, space, recovery, segments });
     bindClasses(pool.runtime, [...(options.root === null ? [] : [options.root]), ...options.classes]);
     checkRoot(pool, options.root);
     return pool;
@@ -155,14 +155,14 @@ function assemble(parts: {
   readonly path: string;
   readonly memory: Memory;
   readonly views: Views;
-  readonly header: Header;
+  readonly space: PoolSpace;
   readonly recovery: RecoveryResult;
-  readonly segments: readonly LogSegment[] | null;
+  readonly segments: readonly LogSegment[];
 }): OpenPool {
-  const { path, memory, views, header, recovery } = parts;
-  const space = new PoolSpace(path, memory, views, header);
+  const { path, memory, views, space, recovery } = parts;
+  const { header } = space;
   let runtime: PoolRuntime;
-  const log = new UndoLog(memory, views, parts.segments ?? [firstSegment(header)], logEpoch(header), {
+  const log = new UndoLog(memory, views, parts.segments, logEpoch(header), {
     allocateLogRun: (bytes) => runtime.heap.allocateLogRun(bytes),
     freeLogRun: (segment) => runtime.heap.freeLogRun(segment),
   });
