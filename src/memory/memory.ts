@@ -8,9 +8,13 @@
  * INV-MEM-3  After `close` the buffer is detached: no view reaches the mapping any more.
  */
 import type { Offset } from '../format/index.js';
+import type { WalAccess, WriteAheadLog } from './wal.js';
 
 /** When a store is durable (see docs/guide/durability.md). */
 export type Domain = 'cpu-cache' | 'memory' | 'emulated' | 'block';
+
+/** Which log makes transactions durable. `undo`: the mapping is shared; `redo`: it is private to the process. */
+export type LogKind = 'undo' | 'redo';
 
 /**
  * Names of the protocol steps that flush or fence. Real media ignore them; the simulated medium can leave one
@@ -29,6 +33,21 @@ export const STEP = {
   rollbackFence: 12,
   recoveryFlush: 13,
   recoveryFence: 14,
+  /** A record of the redo log is written. */
+  walAppend: 15,
+  /** A commit of the redo log is made durable. */
+  walSync: 16,
+  /** A new log, and its header, are written and made durable before the pool's header names it. */
+  walCreate: 17,
+  walCreateSync: 18,
+  /** The log is made durable before pages of a checkpoint are written. */
+  walSyncAhead: 19,
+  pageWrite: 20,
+  /** The pages of a checkpoint are made durable before the log behind them is given up. */
+  pageSync: 21,
+  walTail: 22,
+  /** The log's new tail is durable before the room in front of it is used again. */
+  walTailSync: 23,
 } as const;
 /** One of `STEP`. */
 export type Step = (typeof STEP)[keyof typeof STEP];
@@ -43,7 +62,8 @@ export interface PersistCounters {
 export interface MemoryInfo {
   readonly backend: string;
   readonly domain: Domain;
-  /** The flush instruction in use: `clwb`, `clflushopt`, `clflush`, `msync`, `none`, `simulated`. */
+  readonly log: LogKind;
+  /** The flush instruction in use: `clwb`, `clflushopt`, `clflush`, `msync`, `fdatasync`, `none`, `simulated`. */
   readonly flushInstruction: string;
   readonly fileSystem: string;
 }
@@ -82,7 +102,10 @@ export interface RecordWriter {
   commit(): void;
 }
 
-/** An open mapping. */
+/**
+ * An open mapping. With `info.log` = `redo` it is private: stores stay in this process, `flush` writes bytes to the
+ * file, and `fence` makes them durable there.
+ */
 export interface Memory {
   readonly info: MemoryInfo;
   /** The whole reserved range, `maxBytes` long; bytes beyond `sizeBytes` must not be touched. */
@@ -105,6 +128,14 @@ export interface Memory {
   fence(step: Step): void;
   /** Makes a newly created, formatted file visible under its name: atomically, once. */
   publish(): void;
+  /** Makes all that the file holds survive power loss, whatever the domain. @throws IoError */
+  syncFile(): void;
+  /**
+   * Opens the write-ahead log beside the pool, `<path>-wal`; the pool's lock protects it. Null when there is none and
+   * `create` is false. A new file is empty.
+   * @throws IoError; PoolOpenError READ_ONLY
+   */
+  openWal(options: WalOpenOptions): WriteAheadLog | null;
   /** Detaches the buffer, unmaps, releases the lock. Idempotent. */
   close(): void;
 }
@@ -117,6 +148,13 @@ export interface EmulateOptions {
   readonly fenceNs?: number;
   /** `false`: no flush instructions at all; a process crash is survived without them. Default `true`. */
   readonly flush?: boolean;
+}
+
+/** How a write-ahead log is opened. */
+export interface WalOpenOptions {
+  readonly create: boolean;
+  /** How records are written where both ways are open; byte-addressable media always store. */
+  readonly access: WalAccess;
 }
 
 /** What a backend is asked to map, and how. */
@@ -132,6 +170,8 @@ export interface MemoryOpenOptions {
   readonly emulate: EmulateOptions | null;
   /** Force a persistence domain instead of detecting it. */
   readonly domain: Domain | null;
+  /** The log that is wanted, or null for that of the domain: `redo` for `block`, else `undo`. */
+  readonly log: LogKind | null;
 }
 
 /** A way to map pools. */
