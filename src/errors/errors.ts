@@ -18,6 +18,8 @@ export type ErrorCode =
   | 'LOCKED'
   | 'READ_ONLY'
   | 'DOMAIN'
+  | 'LOG_MISSING'
+  | 'LOG_MISMATCH'
   | 'BACKEND'
   | 'OPTION'
   // using it
@@ -60,7 +62,7 @@ export class DeclarationError extends PerdureError {
 
 /**
  * The pool cannot be opened: `NOT_FOUND`, `EXISTS`, `NOT_A_POOL`, `TRUNCATED`, `VERSION`, `LOCKED`,
- * `READ_ONLY`, `DOMAIN`, `BACKEND` or `OPTION`.
+ * `READ_ONLY`, `DOMAIN`, `LOG_MISSING`, `LOG_MISMATCH`, `BACKEND` or `OPTION`.
  */
 export class PoolOpenError extends PerdureError {}
 
@@ -78,14 +80,13 @@ export class TxnRequiredError extends PerdureError {
   }
 }
 
-/** A function given to `pool.txn()` returned a promise (code `TXN_ASYNC`); the transaction is rolled back. */
+/**
+ * A function given to `pool.txn()` returned a promise, or `pool.txnAsync()` was called inside a transaction (code
+ * `TXN_ASYNC`); the transaction is rolled back.
+ */
 export class AsyncTxnError extends PerdureError {
-  constructor() {
-    super(
-      'TXN_ASYNC',
-      'the function given to pool.txn() returned a promise: a transaction is synchronous and was rolled back. ' +
-        'Await what you need first, then call pool.txn() with a plain function',
-    );
+  constructor(message: string) {
+    super('TXN_ASYNC', message);
   }
 }
 

@@ -10,6 +10,7 @@
 import { CorruptionError, PoolOpenError } from '../errors/index.js';
 import {
   crc32c,
+  FEATURE,
   FORMAT_VERSION,
   HEADER,
   HEADER_BYTES,
@@ -37,6 +38,8 @@ export interface Header {
   readonly logBytes: number;
   readonly spanTableOffset: number;
   readonly heapOffset: number;
+  /** Identity of the write-ahead log without which the pool is incomplete, or 0. */
+  readonly walId: bigint;
 }
 
 /** Where the regions of a new pool lie. @throws PoolOpenError OPTION when they do not fit `maxBytes` */
@@ -60,7 +63,16 @@ export function planRegions(options: {
       },
     );
   }
-  return { generation: 0, epoch: 1, sizeBytes: heapOffset, maxBytes, logBytes, spanTableOffset, heapOffset };
+  return {
+    generation: 0,
+    epoch: 1,
+    sizeBytes: heapOffset,
+    maxBytes,
+    logBytes,
+    spanTableOffset,
+    heapOffset,
+    walId: 0n,
+  };
 }
 
 /** The epoch that the header names; its seed differs from pool to pool. */
@@ -106,7 +118,7 @@ export function writeHeader(memory: Memory, views: Views, header: Header): Heade
 }
 
 function writeCopy(memory: Memory, views: Views, header: Header, at: number): void {
-  const { u8, u32, f64 } = views;
+  const { u8, u32, f64, u64 } = views;
   u8.fill(0, at, at + HEADER_BYTES);
   u32[(at + HEADER.magic.offset) / 4] = MAGIC_LOW;
   u32[(at + HEADER.magic.offset) / 4 + 1] = MAGIC_HIGH;
@@ -119,6 +131,8 @@ function writeCopy(memory: Memory, views: Views, header: Header, at: number): vo
   u32[(at + HEADER.logBytes.offset) / 4] = header.logBytes;
   u32[(at + HEADER.spanTableOffset.offset) / 4] = header.spanTableOffset;
   u32[(at + HEADER.heapOffset.offset) / 4] = header.heapOffset;
+  u32[(at + HEADER.features.offset) / 4] = header.walId === 0n ? 0 : FEATURE.wal.value;
+  u64[(at + HEADER.walId.offset) / 8] = header.walId;
   u32[(at + HEADER.checksum.offset) / 4] = crc32c(0, u8, at + HEADER_CHECKSUM_START, at + HEADER_BYTES);
   flushCopy(memory, at);
   memory.fence(STEP.headerFence);
@@ -180,9 +194,9 @@ function readCopy(views: Views, at: number): Copy {
   if (crc32c(0, u8, at + HEADER_CHECKSUM_START, at + HEADER_BYTES) !== word(HEADER.checksum))
     return { state: 'checksum' };
   const version = word(HEADER.version);
-  const features = word(HEADER.features);
-  if (version !== FORMAT_VERSION || features !== 0) {
-    const extra = features === 0 ? '' : ` with the additions 0x${features.toString(16)}`;
+  const unknown = word(HEADER.features) & ~FEATURE.wal.value;
+  if (version !== FORMAT_VERSION || unknown !== 0) {
+    const extra = unknown === 0 ? '' : ` with the additions 0x${(unknown >>> 0).toString(16)}`;
     return { state: 'version', version: `${version}${extra}` };
   }
   return {
@@ -196,6 +210,7 @@ function readCopy(views: Views, at: number): Copy {
       logBytes: word(HEADER.logBytes),
       spanTableOffset: word(HEADER.spanTableOffset),
       heapOffset: word(HEADER.heapOffset),
+      walId: views.u64[(at + HEADER.walId.offset) / 8] as bigint,
     },
   };
 }

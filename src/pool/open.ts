@@ -22,6 +22,7 @@ import {
   type LogSegment,
   type RecoveryInput,
   type RecoveryResult,
+  RedoLog,
   readSegments,
   recover,
   Transactions,
@@ -29,18 +30,22 @@ import {
 } from '../txn/index.js';
 import { namedRootsRef } from './check.js';
 import { reachableClasses } from './classes.js';
-import { type Header, logEpoch, planRegions, readHeader, settleHeader, writeHeader } from './header.js';
+import { type Header, logEpoch, planRegions, readHeader, writeHeader } from './header.js';
 import { LayoutRecords } from './layout-records.js';
 import { NamedRoots } from './named-roots.js';
-import { type PoolOptions, type ResolvedOptions, resolveOptions } from './options.js';
+import { type Durability, type PoolOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { PoolSpace } from './space.js';
+import { recoverFromWal } from './wal-recovery.js';
 
 /** The parts of an open pool. */
 export interface OpenPool {
   readonly path: string;
   readonly memory: Memory;
   readonly space: PoolSpace;
-  readonly log: UndoLog;
+  readonly log: UndoLog | RedoLog;
+  readonly durability: Durability;
+  /** Parts of the heap that an undo log occupies. */
+  logExtensions(): readonly LogSegment[];
   readonly runtime: PoolRuntime;
   readonly records: LayoutRecords;
   readonly namedRoots: ContainerBinding;
@@ -89,40 +94,52 @@ function create(path: string, options: ResolvedOptions): OpenPool {
     const views = createViews(memory.buffer);
     const uuid = options.uuid ?? new Uint8Array(randomBytes(16));
     const header = writeHeader(memory, views, { ...regions, uuid });
+    const space = new PoolSpace(path, memory, views, header, true);
+    const recovery: RecoveryResult = { outcome: 'clean', records: 0 };
     const pool = assemble({
       path,
+      options,
       memory,
       views,
-      space: new PoolSpace(path, memory, views, header),
-      recovery: { outcome: 'clean', records: 0 },
+      space,
+      recovery,
       segments: [firstSegment(header)],
     });
     bindClasses(pool.runtime, [root, ...options.classes]);
-    pool.runtime.txn.run(() => {
-      const object = createInitial(pool.runtime.bindingOf(root));
-      pool.runtime.writer.snapshot(REGION.anchors.offset / GRANULE_BYTES, ANCHORS_HEAD_GRANULES);
-      views.u32[NAMED_ROOTS_WORD] = LAYOUT_ID.map;
-      views.u32[NAMED_ROOTS_WORD + 1] = ANCHORS.namedRoots.offset / GRANULE_BYTES;
-      views.u32[ROOT_WORD] = (object as { [DIRECT]: Handle })[DIRECT][REF];
-    });
+    const format = (): void => pool.runtime.txn.run(() => setAnchors(pool, root));
+    if (pool.log.kind === 'undo') {
+      format();
+    } else {
+      pool.log.directly(format);
+      space.recordSize();
+    }
     memory.publish();
     return pool;
   });
+}
+
+function setAnchors({ runtime }: OpenPool, root: ClassOf): void {
+  const { u32 } = runtime.views;
+  const object = createInitial(runtime.bindingOf(root));
+  runtime.writer.snapshot(REGION.anchors.offset / GRANULE_BYTES, ANCHORS_HEAD_GRANULES);
+  u32[NAMED_ROOTS_WORD] = LAYOUT_ID.map;
+  u32[NAMED_ROOTS_WORD + 1] = ANCHORS.namedRoots.offset / GRANULE_BYTES;
+  u32[ROOT_WORD] = (object as { [DIRECT]: Handle })[DIRECT][REF];
 }
 
 function open(path: string, options: ResolvedOptions): OpenPool {
   const memory = options.backend.open({ ...request(path, options), mode: 'open', sizeBytes: 0 });
   return closingOnError(memory, () => {
     const views = createViews(memory.buffer);
-    const header = readHeader(memory, views, path);
-    settleHeader(memory, views, header);
-    const input = recoveryInput(memory, views, header);
-    const recovery = recover(input);
+    const space = new PoolSpace(path, memory, views, readHeader(memory, views, path), false);
+    // One of the two logs is dead: the header names the write-ahead log, and starts a new epoch when it does.
+    const replayed = recoverFromWal({ path, memory, views, space });
+    const input = recoveryInput(memory, views, space.header);
+    const recovery = replayed ?? recover(input);
     const segments = readSegments(input);
-    // [RECOVERY 5] The log of the last process is dead; this one writes under a new epoch.
-    const space = new PoolSpace(path, memory, views, header);
-    space.retireLog();
-    const pool = assemble({ path, memory, views, space, recovery, segments });
+    // [RECOVERY 5] The undo log of the last process is dead; this one writes under a new epoch.
+    if (memory.info.log === 'undo' || recovery.outcome !== 'clean') space.retireLog();
+    const pool = assemble({ path, options, memory, views, space, recovery, segments });
     bindClasses(pool.runtime, [...(options.root === null ? [] : [options.root]), ...options.classes]);
     checkRoot(pool, options.root);
     return pool;
@@ -130,7 +147,8 @@ function open(path: string, options: ResolvedOptions): OpenPool {
 }
 
 function request(path: string, options: ResolvedOptions) {
-  return { path, maxBytes: options.maxBytes, emulate: options.emulate, domain: options.domain };
+  const { maxBytes, emulate, domain, log } = options;
+  return { path, maxBytes, emulate, domain, log };
 }
 
 function recoveryInput(memory: Memory, views: Views, header: Header): RecoveryInput {
@@ -151,21 +169,50 @@ function firstSegment(header: Header): LogSegment {
   return { ref: (REGION.log.offset / GRANULE_BYTES) as Ref, granules: header.logBytes / GRANULE_BYTES };
 }
 
-function assemble(parts: {
+interface Parts {
   readonly path: string;
+  readonly options: ResolvedOptions;
   readonly memory: Memory;
   readonly views: Views;
   readonly space: PoolSpace;
   readonly recovery: RecoveryResult;
   readonly segments: readonly LogSegment[];
-}): OpenPool {
+}
+
+function createLog(parts: Parts, heap: () => Heap): UndoLog | RedoLog {
+  const { memory, views, space, options } = parts;
+  if (memory.info.log === 'undo') {
+    return new UndoLog(memory, views, parts.segments, logEpoch(space.header), {
+      allocateLogRun: (bytes) => heap().allocateLogRun(bytes),
+      freeLogRun: (segment) => heap().freeLogRun(segment),
+      retireLog: () => space.retireLog(),
+    });
+  }
+  return new RedoLog(
+    memory,
+    views,
+    {
+      sizeBytes: () => space.sizeBytes,
+      newWal: () => ({ ...space.walPlace, walId: newWalId(options, space) }),
+      attachWal: (identity) => space.attachWal(identity),
+      detachWal: () => space.detachWal(space.sizeBytes),
+    },
+    options.redo,
+  );
+}
+
+/** Identity of a new write-ahead log: random, or following from the pool's where that was given. */
+function newWalId(options: ResolvedOptions, { walPlace }: PoolSpace): bigint {
+  if (options.uuid !== null) return BigInt(walPlace.epoch) + 1n;
+  const id = new DataView(new Uint8Array(randomBytes(8)).buffer).getBigUint64(0);
+  return id === 0n ? 1n : id;
+}
+
+function assemble(parts: Parts): OpenPool {
   const { path, memory, views, space, recovery } = parts;
   const { header } = space;
   let runtime: PoolRuntime;
-  const log = new UndoLog(memory, views, parts.segments, logEpoch(header), {
-    allocateLogRun: (bytes) => runtime.heap.allocateLogRun(bytes),
-    freeLogRun: (segment) => runtime.heap.freeLogRun(segment),
-  });
+  const log = createLog(parts, () => runtime.heap);
   const records = new LayoutRecords(() => runtime);
   runtime = new PoolRuntime({
     path,
@@ -195,7 +242,21 @@ function assemble(parts: {
   const refuseClosed = (): never => {
     throw new PoolClosedError(`using pool ${path}`, { path });
   };
-  return { path, memory, space, log, runtime, records, namedRoots, named, recovery, refuseClosed };
+  const undoExtensions = parts.segments.slice(1);
+  return {
+    path,
+    memory,
+    space,
+    log,
+    durability: parts.options.redo.strict ? 'strict' : 'relaxed',
+    logExtensions: () => (log.kind === 'undo' ? log.extensions : undoExtensions),
+    runtime,
+    records,
+    namedRoots,
+    named,
+    recovery,
+    refuseClosed,
+  };
 }
 
 /** Binds all classes that the given ones lead to, so that a mismatch shows at opening. */

@@ -1,9 +1,23 @@
 /** Options of `Pool.open` and `Pool.create`. */
 import { PoolOpenError } from '../errors/index.js';
-import { DEFAULT_LOG_BYTES, MAX_POOL_BYTES, MIN_LOG_BYTES, PAGE_BYTES } from '../format/index.js';
+import {
+  DEFAULT_LOG_BYTES,
+  DEFAULT_WAL_BYTES,
+  MAX_POOL_BYTES,
+  MIN_LOG_BYTES,
+  MIN_WAL_BYTES,
+  PAGE_BYTES,
+} from '../format/index.js';
 import { preview } from '../instance/index.js';
 import type { ClassOf } from '../layout/index.js';
-import { chooseBackend, type Domain, type EmulateOptions, type MemoryBackend } from '../memory/index.js';
+import {
+  chooseBackend,
+  type Domain,
+  type EmulateOptions,
+  type LogKind,
+  type MemoryBackend,
+} from '../memory/index.js';
+import type { RedoOptions } from '../txn/index.js';
 
 /** How a pool is opened or created; everything has a default but the class of the root of a new pool. */
 export interface PoolOptions {
@@ -27,11 +41,29 @@ export interface PoolOptions {
   readonly emulate?: boolean | EmulateOptions;
   /** Forces a persistence domain instead of detecting it. */
   readonly domain?: Domain;
+  /** Which log makes transactions durable. Default: `redo` in the domain `block`, which has no other; else `undo`. */
+  readonly log?: LogKind;
+  /**
+   * `strict` (the default): `txn` returns when the commit would survive power loss in this domain. `relaxed`: when it
+   * would survive the death of the process; power loss costs at most the last `flushInterval`, and never consistency.
+   */
+  readonly durability?: Durability;
+  /** `relaxed`: milliseconds after which a commit is made durable in the background. Default 100. 0: only by `flush`. */
+  readonly flushInterval?: number;
+  /** What the redo log grows to, in bytes, before writers wait for a checkpoint. Default 64 MiB. */
+  readonly walSize?: number;
+  /** Milliseconds after a commit when the redo log makes a checkpoint in any case. Default 30,000. 0: by size only. */
+  readonly checkpointInterval?: number;
+  /** Bytes of private copies of pages that a checkpoint of the redo log leaves in memory. Default 256 MiB. */
+  readonly memoryBudget?: number;
   /** How the file is mapped: by name, or a backend of one's own. Default: the native addon, else mmap-io. */
   readonly backend?: 'native' | 'mmap-io' | MemoryBackend;
   /** Identity of a new pool, 16 bytes. Default: random. Tests give one to be reproducible. */
   readonly uuid?: Uint8Array;
 }
+
+/** What a commit survives when `txn` returns. */
+export type Durability = 'strict' | 'relaxed';
 
 /** The same, checked and complete. */
 export interface ResolvedOptions {
@@ -45,6 +77,8 @@ export interface ResolvedOptions {
   readonly logBytes: number;
   readonly emulate: EmulateOptions | null;
   readonly domain: Domain | null;
+  readonly log: LogKind | null;
+  readonly redo: RedoOptions;
   readonly backend: MemoryBackend;
   readonly uuid: Uint8Array | null;
 }
@@ -63,9 +97,23 @@ const KNOWN = new Set([
   'logSize',
   'emulate',
   'domain',
+  'log',
+  'durability',
+  'flushInterval',
+  'walSize',
+  'checkpointInterval',
+  'memoryBudget',
   'backend',
   'uuid',
 ]);
+
+const DEFAULT_FLUSH_MS = 100;
+const DEFAULT_CHECKPOINT_MS = 30_000;
+const DEFAULT_MEMORY_BUDGET = 256 * 1024 * 1024;
+/** Larger logs would only make recovery slower. */
+const MAX_WAL_BYTES = 2 ** 32;
+/** The longest time of a timer. */
+const MAX_MS = 2 ** 31 - 1;
 
 /** @throws PoolOpenError OPTION, BACKEND */
 export function resolveOptions(path: string, options: PoolOptions): ResolvedOptions {
@@ -102,8 +150,29 @@ export function resolveOptions(path: string, options: PoolOptions): ResolvedOpti
     logBytes: pageUp(logSize),
     emulate: emulate === true ? {} : emulate === false ? null : emulate,
     domain: options.domain ?? null,
+    log: options.log ?? null,
+    redo: redoOptions(options),
     backend,
     uuid,
+  };
+}
+
+function redoOptions(options: PoolOptions): RedoOptions {
+  const whole = (name: keyof PoolOptions, least: number, most: number, standard: number): number => {
+    const value = options[name] ?? standard;
+    if (!(Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most))
+      refuse(name, value, `a whole number from ${least} to ${most}`);
+    return value as number;
+  };
+  const { durability = 'strict' } = options;
+  if (durability !== 'strict' && durability !== 'relaxed')
+    refuse('durability', durability, "'strict' or 'relaxed'");
+  return {
+    strict: durability === 'strict',
+    flushInterval: whole('flushInterval', 0, MAX_MS, DEFAULT_FLUSH_MS),
+    walBytes: pageUp(whole('walSize', MIN_WAL_BYTES, MAX_WAL_BYTES, DEFAULT_WAL_BYTES)),
+    checkpointInterval: whole('checkpointInterval', 0, MAX_MS, DEFAULT_CHECKPOINT_MS),
+    memoryBudget: whole('memoryBudget', 0, MAX_POOL_BYTES, DEFAULT_MEMORY_BUDGET),
   };
 }
 
@@ -111,7 +180,7 @@ const DOMAINS: readonly Domain[] = ['cpu-cache', 'memory', 'emulated', 'block'];
 const EMULATE_KEYS = ['flushNs', 'fenceNs', 'flush'];
 
 /** Programs without TypeScript pass anything. */
-function checkKinds({ root, classes, create, emulate, domain, backend }: PoolOptions): void {
+function checkKinds({ root, classes, create, emulate, domain, log, backend }: PoolOptions): void {
   if (root !== undefined && typeof root !== 'function') refuse('root', root, 'a persistent class');
   if (classes !== undefined && !Array.isArray(classes)) refuse('classes', classes, 'an array of classes');
   for (const each of classes ?? [])
@@ -119,6 +188,7 @@ function checkKinds({ root, classes, create, emulate, domain, backend }: PoolOpt
   if (create !== undefined && typeof create !== 'boolean') refuse('create', create, 'true or false');
   if (domain !== undefined && !DOMAINS.includes(domain))
     refuse('domain', domain, `one of ${DOMAINS.join(', ')}`);
+  if (log !== undefined && log !== 'undo' && log !== 'redo') refuse('log', log, "'undo' or 'redo'");
   if (typeof backend === 'string' && backend !== 'native' && backend !== 'mmap-io')
     refuse('backend', backend, "'native', 'mmap-io' or a MemoryBackend");
   if (emulate === undefined || typeof emulate === 'boolean') return;

@@ -35,7 +35,8 @@ export class Pool {
   /**
    * Opens the pool at `path`, recovering it if the last process died; creates it if there is none and
    * `options.root` is given.
-   * @throws PoolOpenError NOT_FOUND, NOT_A_POOL, TRUNCATED, VERSION, LOCKED, READ_ONLY, DOMAIN, BACKEND, OPTION;
+   * @throws PoolOpenError NOT_FOUND, NOT_A_POOL, TRUNCATED, VERSION, LOCKED, READ_ONLY, DOMAIN, LOG_MISSING,
+   * LOG_MISMATCH, BACKEND, OPTION;
    * SchemaError when the classes do not fit; CorruptionError
    */
   static open(path: string, options: PoolOptions = {}): Pool {
@@ -101,6 +102,36 @@ export class Pool {
     return this.#open().runtime.txn.run(body);
   }
 
+  /**
+   * Runs `body` at once as a transaction, and returns a promise of its value that resolves when the changes survive power
+   * loss in this domain, whatever the durability level. All that wait at a time share one sync of the log (group commit).
+   * Reads see the changes before that; `onCommit` hooks run afterwards. Rejects with what `body` throws, after rolling back.
+   *
+   * @param body a synchronous function, as for `txn`; not to be called inside a transaction
+   * @throws IoError (as rejection) when the medium failed: whether the changes survive is known when the pool is reopened
+   */
+  async txnAsync<T>(body: () => T): Promise<T> {
+    if (typeof body !== 'function')
+      throw new ValueError(`pool.txnAsync(${preview(body)}): expected a function`);
+    return this.#open().runtime.txn.runAsync(body);
+  }
+
+  /**
+   * Returns when all transactions that have committed survive power loss in this domain. Needed with `relaxed` durability
+   * only; it takes one sync of the log, and nothing where there is nothing to do.
+   * @throws IoError, PoisonedError
+   */
+  flush(): void {
+    const { log, runtime } = this.#open();
+    runtime.txn.mustBeHealthy();
+    try {
+      log.flush();
+    } catch (error) {
+      runtime.txn.fail(error);
+      throw error;
+    }
+  }
+
   /** Whether a transaction of this pool is running. */
   get inTxn(): boolean {
     return this.#open().runtime.txn.active;
@@ -141,7 +172,7 @@ export class Pool {
       runtime: parts.runtime,
       records: parts.records,
       namedRoots: parts.namedRoots,
-      logExtensions: parts.log.extensions,
+      logExtensions: parts.logExtensions(),
       sizeBytes: parts.space.sizeBytes,
     });
   }
@@ -158,7 +189,7 @@ export class Pool {
    */
   close(): void {
     if (this.#closed) return;
-    const { runtime, memory, space } = this.#parts;
+    const { runtime, memory, log } = this.#parts;
     if (runtime.txn.active) {
       throw new PerdureError(
         'OPTION',
@@ -167,8 +198,9 @@ export class Pool {
     }
     this.#closed = true;
     try {
-      if (runtime.txn.healthy) space.retireLog();
+      if (runtime.txn.healthy) log.end();
     } finally {
+      log.close();
       runtime.close();
       memory.close();
     }

@@ -2,7 +2,8 @@
 import { PoolFullError } from '../errors/index.js';
 import { SPAN_BYTES } from '../format/index.js';
 import type { Memory, Views } from '../memory/index.js';
-import { type Header, writeHeader } from './header.js';
+import type { WalIdentity } from '../txn/index.js';
+import { type Header, settleHeader, writeHeader } from './header.js';
 
 const MIB = 1024 * 1024;
 
@@ -13,14 +14,18 @@ export class PoolSpace {
   readonly #maxBytes: number;
   #header: Header;
   #spanCount: number;
+  /** Whether both copies of the header are durable and the same: INV-HDR-1. */
+  #settled: boolean;
 
-  constructor(path: string, memory: Memory, views: Views, header: Header) {
+  /** @param settled false when the header is that of a file that another process left */
+  constructor(path: string, memory: Memory, views: Views, header: Header, settled: boolean) {
     this.#path = path;
     this.#memory = memory;
     this.#views = views;
     this.#maxBytes = Math.min(header.maxBytes, memory.buffer.byteLength);
     this.#header = header;
     this.#spanCount = spansOf(header);
+    this.#settled = settled;
   }
 
   get header(): Header {
@@ -65,12 +70,40 @@ export class PoolSpace {
     this.#resize(this.#maxBytes >= 64 * MIB ? Math.max(least, generous) : least, least);
   }
 
-  /** Starts a new epoch: whatever the log holds is dead. */
+  /** Starts a new epoch: whatever the undo log holds is dead. */
   retireLog(): void {
-    this.#header = writeHeader(this.#memory, this.#views, {
-      ...this.#header,
-      epoch: (this.#header.epoch + 1) >>> 0,
-    });
+    this.#writeHeader({ epoch: this.#nextEpoch });
+  }
+
+  /** Which pool and epoch a new write-ahead log would belong to. */
+  get walPlace(): Omit<WalIdentity, 'walId'> {
+    return { uuid: this.#header.uuid, epoch: this.#nextEpoch };
+  }
+
+  /** From here on the pool is incomplete without the write-ahead log. Starts a new epoch. */
+  attachWal({ epoch, walId }: WalIdentity): void {
+    this.#writeHeader({ epoch, walId });
+  }
+
+  /** The file is complete, and `sizeBytes` long: no write-ahead log is needed. Starts a new epoch. */
+  detachWal(sizeBytes: number): void {
+    this.#writeHeader({ epoch: this.#nextEpoch, walId: 0n, sizeBytes });
+    this.#spanCount = spansOf(this.#header);
+  }
+
+  /** Makes the size durable, of a pool whose growth is not recorded by a log. */
+  recordSize(): void {
+    this.#writeHeader({});
+  }
+
+  get #nextEpoch(): number {
+    return (this.#header.epoch + 1) >>> 0;
+  }
+
+  #writeHeader(changes: Partial<Header>): void {
+    if (!this.#settled) settleHeader(this.#memory, this.#views, this.#header);
+    this.#settled = true;
+    this.#header = writeHeader(this.#memory, this.#views, { ...this.#header, ...changes });
   }
 
   #resize(wanted: number, least: number): void {
@@ -84,8 +117,9 @@ export class PoolSpace {
         this.#memory.grow(size);
       }
     }
-    // [GROW] The file is larger before the header relies on it.
-    this.#header = writeHeader(this.#memory, this.#views, { ...this.#header, sizeBytes: size });
+    // [GROW] The file is larger before anything relies on it: the header, or the records of a redo log, which name the size.
+    if (this.#memory.info.log === 'undo') this.#writeHeader({ sizeBytes: size });
+    else this.#header = { ...this.#header, sizeBytes: size };
     this.#spanCount = spansOf(this.#header);
   }
 }

@@ -1,8 +1,10 @@
 /** `pool.stats()`. */
+import { GRANULE_BYTES } from '../format/index.js';
 import type { HeapStats } from '../heap/index.js';
 import type { MemoryInfo } from '../memory/index.js';
-import type { RecoveryResult } from '../txn/index.js';
+import type { RecoveryResult, WalStats } from '../txn/index.js';
 import type { OpenPool } from './open.js';
+import type { Durability } from './options.js';
 
 /** Sizes in bytes; counts since the pool was opened. */
 export interface PoolStats extends MemoryInfo {
@@ -11,7 +13,11 @@ export interface PoolStats extends MemoryInfo {
   readonly sizeBytes: number;
   /** What it may grow to in this process. */
   readonly maxBytes: number;
+  readonly durability: Durability;
+  /** Bytes of the pool's file that the undo log occupies. */
   readonly logBytes: number;
+  /** The write-ahead log of the redo log; null with the undo log. */
+  readonly wal: WalStats | null;
   readonly heap: HeapStats;
   /** Classes that the pool knows. */
   readonly countClasses: number;
@@ -30,7 +36,10 @@ export function collectStats(pool: OpenPool): PoolStats {
     path: pool.path,
     sizeBytes: space.sizeBytes,
     maxBytes: space.maxBytes,
-    logBytes: log.sizeBytes,
+    durability: pool.durability,
+    logBytes:
+      space.header.logBytes + sum(pool.logExtensions().map(({ granules }) => granules * GRANULE_BYTES)),
+    wal: log.kind === 'redo' ? log.stats : null,
     heap: runtime.heap.walk.stats(),
     countClasses: records.countRecords,
     txns: runtime.txn.counts,
@@ -38,4 +47,8 @@ export function collectStats(pool: OpenPool): PoolStats {
     fences: memory.counters.fences,
     recovery,
   };
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
 }

@@ -52,8 +52,8 @@ export interface RecoveryInput {
 
 /** What recovery found. */
 export interface RecoveryResult {
-  readonly outcome: 'clean' | 'committed' | 'rolled-back';
-  /** Snapshot records read. */
+  readonly outcome: 'clean' | 'committed' | 'rolled-back' | 'replayed';
+  /** Records read: snapshots of the last transaction, or transactions of a write-ahead log. */
   readonly records: number;
 }
 

@@ -11,8 +11,9 @@
  *
  * It may not know what the bytes mean; heap and instances take part through `TxnParticipant`.
  */
-import { AsyncTxnError, IoError, PoisonedError, PoolFullError, TxnRequiredError } from '../errors/index.js';
+import { AsyncTxnError, IoError, PoisonedError, TxnRequiredError } from '../errors/index.js';
 import type { TxnContext, TxnParticipant } from '../heap/index.js';
+import { type Hook, isThenable, refusePromise, runAfterRollback, runAll } from './hooks.js';
 import type { LogMark, TxnLog } from './txn-log.js';
 
 /** The stamp while no transaction runs. */
@@ -26,8 +27,6 @@ interface Savepoint {
   readonly onCommit: number;
   readonly onRollback: number;
 }
-
-type Hook = () => void;
 
 /** The transactions of one pool. `Owner` is whoever wants to be found from the running transaction. */
 export class Transactions<Owner> implements TxnContext {
@@ -54,6 +53,7 @@ export class Transactions<Owner> implements TxnContext {
   /** @param lastStamp where the count of stamps starts */
   constructor(log: TxnLog, owner: Owner, lastStamp = 0) {
     this.#log = log;
+    log.onFailure = (error) => this.fail(error);
     this.#lastStamp = lastStamp;
     this.owner = owner;
   }
@@ -80,10 +80,32 @@ export class Transactions<Owner> implements TxnContext {
 
   /** Runs `body` as a transaction, or as a savepoint of the one that runs. */
   run<T>(body: () => T): T {
+    return this.#run(body, true);
+  }
+
+  /**
+   * Runs `body` as a transaction without waiting for the medium; resolves with its value when that is durable, after
+   * the hooks of `onCommit`.
+   */
+  async runAsync<T>(body: () => T): Promise<T> {
+    if (this.#depth > 0) {
+      throw new AsyncTxnError(
+        'pool.txnAsync() was called inside a transaction, which may still roll back: call it outside, or pool.txn() here',
+      );
+    }
+    const result = this.#run(body, false);
+    const hooks = this.#takeHooks();
+    const durable = this.#log.durable();
+    if (durable !== null) await durable;
+    runAll(hooks);
+    return result;
+  }
+
+  #run<T>(body: () => T, wait: boolean): T {
     const depth = this.#depth;
     const outer = running;
     try {
-      return depth === 0 ? this.#runOutermost(body) : this.#runSavepoint(body);
+      return depth === 0 ? this.#runOutermost(body, wait) : this.#runSavepoint(body);
     } finally {
       // The stack overflowed between two steps of begin, commit or rollback. No call here: it could overflow as well.
       if (this.#depth !== depth) {
@@ -125,6 +147,16 @@ export class Transactions<Owner> implements TxnContext {
     if (error instanceof IoError) this.#poison ??= error;
   }
 
+  /** Something failed outside of any transaction after which nothing may commit. */
+  fail(error: unknown): void {
+    this.#poison ??= error;
+  }
+
+  /** The cause why nothing may commit any more is thrown; without effect while all is well. @throws PoisonedError */
+  mustBeHealthy(): void {
+    if (this.#poison !== null) throw new PoisonedError(this.#poison);
+  }
+
   /** Runs `hook` once the outermost transaction is durable; dropped if it, or the savepoint around it, rolls back. */
   onCommit(hook: Hook): void {
     if (this.#depth === 0) throw new TxnRequiredError('onCommit()');
@@ -137,8 +169,8 @@ export class Transactions<Owner> implements TxnContext {
     this.#onRollback.push(hook);
   }
 
-  #runOutermost<T>(body: () => T): T {
-    this.#mustBeHealthy();
+  #runOutermost<T>(body: () => T, wait: boolean): T {
+    this.mustBeHealthy();
     const outer = running;
     this.#begin();
     let result: T;
@@ -149,14 +181,14 @@ export class Transactions<Owner> implements TxnContext {
       if (this.#doomed !== null) throw this.#doomed;
       this.#prepareCommit();
       if (this.#doomed !== null) throw this.#doomed;
-      this.#mustBeHealthy();
+      this.mustBeHealthy();
     } catch (error) {
       running = outer;
       this.#rollBack(error);
       throw error;
     }
     running = outer;
-    this.#commit();
+    this.#commit(wait);
     return result;
   }
 
@@ -169,49 +201,51 @@ export class Transactions<Owner> implements TxnContext {
   #prepareCommit(): void {
     // By index: a participant's last writes may enlist another.
     for (let i = 0; i < this.#countParticipants; i += 1) this.#participants[i]?.beforeCommit?.();
+    if (this.#doomed !== null) throw this.#doomed;
+    try {
+      this.#log.prepare();
+    } catch (error) {
+      this.doom(error);
+      throw error;
+    }
   }
 
-  #commit(): void {
+  #commit(wait: boolean): void {
     try {
-      this.#log.commit();
+      this.#log.commit(wait);
     } catch (error) {
-      if (error instanceof PoolFullError) {
-        this.#rollBack(error);
-      } else {
-        // Whether the commit record reached the medium is unknown: nothing may be built on either answer.
-        this.#fail(error);
-      }
+      // Whether the commit record reached the medium is unknown: nothing may be built on either answer.
+      this.#abandon(error);
       throw error;
     }
     this.#countCommitted += 1;
     this.#end(true);
-    if (this.#log.oversized) this.#releaseLog();
-    if (this.#onCommit.length + this.#onRollback.length > 0) this.#runHooks(this.#onCommit, runAll);
+    if (this.#log.isDue) this.#maintain();
+    if (wait && this.#onCommit.length + this.#onRollback.length > 0) runAll(this.#takeHooks());
   }
 
   #rollBack(cause: unknown): void {
     try {
       this.#log.rollback();
     } catch (error) {
-      this.#fail(error);
+      this.#abandon(error);
       throw new PoisonedError(new AggregateError([error, cause], 'rollback failed'));
     }
     this.#countRolledBack += 1;
     this.#end(false);
-    if (this.#onCommit.length + this.#onRollback.length > 0)
-      this.#runHooks(this.#onRollback, runAfterRollback);
+    if (this.#onCommit.length + this.#onRollback.length > 0) {
+      const due = this.#onRollback.slice();
+      this.#takeHooks();
+      runAfterRollback(due);
+    }
   }
 
   /** Ends the transaction with its outcome unknown until the pool is opened again. */
-  #fail(error: unknown): void {
-    this.#poison ??= error;
+  #abandon(error: unknown): void {
+    this.fail(error);
     this.#onCommit.length = 0;
     this.#onRollback.length = 0;
     this.#end(false);
-  }
-
-  #mustBeHealthy(): void {
-    if (this.#poison !== null) throw new PoisonedError(this.#poison);
   }
 
   #end(committed: boolean): void {
@@ -247,7 +281,7 @@ export class Transactions<Owner> implements TxnContext {
 
   #enterSavepoint(): Savepoint {
     if (this.#doomed !== null) throw this.#doomed;
-    this.#mustBeHealthy();
+    this.mustBeHealthy();
     const savepoint: Savepoint = {
       log: this.#log.mark(),
       stamp: this.stamp,
@@ -281,7 +315,7 @@ export class Transactions<Owner> implements TxnContext {
   }
 
   #snapshotOrDoom(ref: number, granules: number): void {
-    this.#mustBeHealthy();
+    this.mustBeHealthy();
     try {
       this.#log.snapshot(ref, granules);
     } catch (error) {
@@ -291,26 +325,34 @@ export class Transactions<Owner> implements TxnContext {
   }
 
   /** The transaction before is committed: if this fails, it is not its caller who must know, but the next one. */
-  #releaseLog(): void {
-    while (this.#log.oversized) {
-      this.#begin();
-      try {
-        this.#log.releaseTail();
-        this.#log.commit();
-      } catch (error) {
-        this.#poison ??= error;
-        this.#end(false);
-        return;
-      }
-      this.#end(true);
+  #maintain(): void {
+    try {
+      this.#log.maintain(this.#inTxn);
+    } catch (error) {
+      this.#poison ??= error;
     }
   }
 
-  #runHooks(hooks: Hook[], run: (due: readonly Hook[]) => void): void {
-    const due = hooks.slice();
+  /** Runs `body`, which is the log's own, in a transaction without participants' last writes and hooks. */
+  readonly #inTxn = (body: () => void): void => {
+    let committed = false;
+    this.#begin();
+    try {
+      body();
+      this.#log.prepare();
+      this.#log.commit(true);
+      committed = true;
+    } finally {
+      this.#end(committed);
+    }
+  };
+
+  /** The hooks to run after a commit; none is left. */
+  #takeHooks(): readonly Hook[] {
+    const due = this.#onCommit.slice();
     this.#onCommit.length = 0;
     this.#onRollback.length = 0;
-    run(due);
+    return due;
   }
 
   #nextStamp(): number {
@@ -325,42 +367,4 @@ let running: Transactions<unknown> | null = null;
 /** The innermost transaction that runs now, of whatever pool. */
 export function runningTransaction(): Transactions<unknown> | null {
   return running;
-}
-
-/** Runs all hooks, whatever one of them throws; then throws the first error. */
-function runAll(hooks: readonly Hook[]): void {
-  let failed = false;
-  let first: unknown;
-  for (const hook of hooks) {
-    try {
-      hook();
-    } catch (error) {
-      if (!failed) first = error;
-      failed = true;
-    }
-  }
-  if (failed) throw first;
-}
-
-/** The caller gets the error that rolled the transaction back; what a hook throws besides becomes an uncaught error. */
-function runAfterRollback(hooks: readonly Hook[]): void {
-  try {
-    runAll(hooks);
-  } catch (error) {
-    queueMicrotask(() => {
-      throw error;
-    });
-  }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return (
-    typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function'
-  );
-}
-
-function refusePromise(promise: PromiseLike<unknown>): AsyncTxnError {
-  // The function goes on after its first await and will fail at its next write; the caller has its error already.
-  promise.then(undefined, () => undefined);
-  return new AsyncTxnError();
 }

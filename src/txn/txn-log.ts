@@ -1,7 +1,8 @@
 /**
- * The seam between transactions and their log: what the undo log implements, and a redo log will. One log
- * serves one pool; at most one transaction is open at a time.
+ * The seam between transactions and their log: what the undo log and the redo log implement. One log serves one pool;
+ * at most one transaction is open at a time.
  */
+import type { LogKind } from '../memory/index.js';
 
 /** The epoch of a pool: from one opening to the next (docs/format.md). Records of other epochs are dead. */
 export interface LogEpoch {
@@ -16,8 +17,9 @@ export interface LogMark {
 }
 
 export interface TxnLog {
-  /** Whether the log has grown beyond what it keeps between transactions. */
-  readonly oversized: boolean;
+  readonly kind: LogKind;
+  /** Told when the log fails behind the back of any transaction: nothing may commit from then on. */
+  onFailure: ((error: unknown) => void) | null;
   /** Saves a range before it is stored to; when it returns, storing is allowed. @throws PoolFullError */
   snapshot(ref: number, granules: number): void;
   /** Notes a newly allocated range. When it returns, storing is allowed. */
@@ -25,10 +27,26 @@ export interface TxnLog {
   mark(): LogMark;
   /** Undoes everything since `mark`; the transaction goes on. */
   rollbackTo(mark: LogMark): void;
-  /** Makes the transaction durable and ends it. @throws PoolFullError before anything is decided */
-  commit(): void;
+  /** Makes room for what `commit` writes: whatever it throws, the transaction can still be rolled back. @throws PoolFullError */
+  prepare(): void;
+  /**
+   * Ends the transaction as committed.
+   * @param wait whether it must be as durable as the pool's durability level says when this returns
+   * @throws IoError: whether it committed is only known to recovery
+   */
+  commit(wait: boolean): void;
   /** Undoes and ends the transaction. */
   rollback(): void;
-  /** Gives some of what is too much back; runs inside a transaction of its own. */
-  releaseTail(): void;
+  /** Whether `maintain` has something to do; asked after every transaction. */
+  readonly isDue: boolean;
+  /** Housekeeping between transactions. `inTxn` runs a body in a transaction of its own. */
+  maintain(inTxn: (body: () => void) => void): void;
+  /** Resolves when all that has committed is durable; null when it is. Rejects with IoError. */
+  durable(): Promise<void> | null;
+  /** Returns when all that has committed is durable. @throws IoError */
+  flush(): void;
+  /** A clean end: the pool's file alone is complete when this returns. @throws IoError */
+  end(): void;
+  /** Gives up what the log has open; after `end`, or without it when the pool is in doubt. Idempotent. */
+  close(): void;
 }

@@ -17,7 +17,7 @@
  *
  * It may not decide what is logged (transaction.ts) nor read a log it did not write (recovery.ts).
  */
-import { CorruptionError, PoolFullError } from '../errors/index.js';
+import { PoolFullError } from '../errors/index.js';
 import {
   GRANULE_BYTES,
   LOG_SEGMENT,
@@ -38,6 +38,7 @@ import {
   RECORD_HEADER_GRANULES,
   restoreRecord,
 } from './log-records.js';
+import { LogSegments, RESERVE_GRANULES } from './log-segments.js';
 import { PortableRecordWriter } from './record-writer.js';
 import type { LogEpoch, LogMark, TxnLog } from './txn-log.js';
 
@@ -45,11 +46,11 @@ import type { LogEpoch, LogMark, TxnLog } from './txn-log.js';
 export interface SegmentSource {
   allocateLogRun(bytes: number): LogSegment;
   freeLogRun(segment: LogSegment): void;
+  /** Starts a new epoch: whatever the log holds is dead. */
+  retireLog(): void;
 }
 
 const SEGMENT_HEADER_GRANULES = LOG_SEGMENT_HEADER_BYTES / GRANULE_BYTES;
-/** Room kept free in every segment for the records that add the next one: span table, link, chain. */
-const RESERVE_GRANULES = 32;
 /** The most that one snapshot record carries; longer ranges are split. */
 const MAX_PAYLOAD_GRANULES = 4096;
 /** Extensions beyond this are given back after the transaction that needed them. */
@@ -70,6 +71,8 @@ interface UndoMark extends LogMark {
 }
 
 export class UndoLog implements TxnLog {
+  readonly kind = 'undo';
+  onFailure = null;
   readonly #memory: Memory;
   readonly #u32: Uint32Array;
   readonly #u8: Uint8Array;
@@ -79,7 +82,7 @@ export class UndoLog implements TxnLog {
   readonly #seed: number;
   /** The medium keeps stores in program order and needs no flush: data precedes its commit record as it is. */
   readonly #ordered: boolean;
-  readonly #segments: LogSegment[];
+  readonly #segments: LogSegments;
   readonly #source: SegmentSource;
   /** Refs of the snapshot records of the open transaction, in order. */
   readonly #records = new GrowingWords(1024);
@@ -122,10 +125,10 @@ export class UndoLog implements TxnLog {
     this.#seed = epoch.seed;
     this.#control[CONTROL.epoch] = epoch.number;
     this.#ordered = memory.info.domain === 'emulated' && memory.info.flushInstruction === 'none';
-    this.#segments = [...segments];
+    this.#segments = new LogSegments(views.u32, segments);
     this.#source = source;
     this.#writer.setRanges(this.#ranges.words);
-    const { ref, granules } = this.#segments[0] as LogSegment;
+    const { ref, granules } = this.#segments.at(0);
     const [head, middle] = logStarts(granules * GRANULE_BYTES);
     this.#head = ref + head / GRANULE_BYTES;
     this.#middle = ref + middle / GRANULE_BYTES;
@@ -135,12 +138,12 @@ export class UndoLog implements TxnLog {
 
   /** Bytes of the pool that the log occupies. */
   get sizeBytes(): number {
-    return this.#segments.reduce((sum, segment) => sum + segment.granules, 0) * GRANULE_BYTES;
+    return this.#segments.sizeBytes;
   }
 
   /** The extensions, for `pool.check()`. */
   get extensions(): readonly LogSegment[] {
-    return this.#segments.slice(1);
+    return this.#segments.extensions;
   }
 
   snapshot(ref: number, granules: number): void {
@@ -180,22 +183,26 @@ export class UndoLog implements TxnLog {
     // [ROLLBACK 3] INV-LOG-8.
     this.#eraseRecords(records);
     // The link to an extension that the savepoint added was restored with everything else.
-    this.#segments.length = this.#linkedSegments();
+    this.#segments.forgetUnlinked();
     // INV-LOG-6: what the savepoint allocated may become anything, even a segment of this log.
     this.#ranges.length = ranges;
     if (ranges > 0) this.#ranges.words[ranges - 1] = lastGranules;
     this.#segment = segment;
     this.#position = position;
-    this.#limit = this.#segmentLimit(segment);
+    this.#limit = this.#segments.limit(segment);
     this.#control[CONTROL.chain] = chain;
+  }
+
+  prepare(): void {
+    if (this.#records.length === 0) return;
+    // For recovery, which would look for the transaction before if this one's data did not fit its commit record.
+    if (this.#overran) this.#appendRecord(this.#head, 0);
+    // A new segment, which has room for any commit record, is three ranges more.
+    this.#makeRoom(commitGranules(this.#ordered ? 0 : this.#ranges.length / 2));
   }
 
   commit(): void {
     if (this.#records.length === 0) return;
-    // For recovery, which would look for the transaction before if this one's data did not fit its commit record.
-    if (this.#overran) this.#appendRecord(this.#head, 0);
-    this.#makeRoom(commitGranules(this.#ordered ? 0 : this.#ranges.length / 2));
-    // Counted anew: a new segment, which has room for any commit record, is three ranges more.
     const count = this.#ordered ? 0 : this.#ranges.length / 2;
     const checked = !this.#ordered && count <= MAX_COMMIT_RANGES;
     if (!checked && !this.#ordered) {
@@ -221,24 +228,37 @@ export class UndoLog implements TxnLog {
     this.#restore(0);
     // [ROLLBACK 2] INV-LOG-5: durable before these records are overwritten.
     this.#flushRestored();
-    this.#segments.length = this.#linkedSegments();
+    this.#segments.forgetUnlinked();
     this.#end();
   }
 
   /** Whether the extensions have outgrown what is kept between transactions. */
-  get oversized(): boolean {
-    let granules = 0;
-    for (let i = 1; i < this.#segments.length; i += 1) granules += (this.#segments[i] as LogSegment).granules;
-    return granules > KEEP_EXTENSION_GRANULES;
+  get isDue(): boolean {
+    return this.#segments.extensionGranules > KEEP_EXTENSION_GRANULES;
   }
 
-  /** Gives the last few extensions back; runs inside a transaction of its own, which fits the first segment. */
-  releaseTail(): void {
-    const first = Math.max(1, this.#segments.length - RELEASE_AT_ONCE);
+  /** Gives extensions back, a few at a time: such a transaction fits the first segment. */
+  maintain(inTxn: (body: () => void) => void): void {
+    while (this.isDue) inTxn(() => this.#releaseTail());
+  }
+
+  /** A commit of this log is durable when it returns. */
+  durable(): null {
+    return null;
+  }
+
+  flush(): void {}
+
+  end(): void {
+    this.#source.retireLog();
+  }
+
+  close(): void {}
+
+  #releaseTail(): void {
+    const first = Math.max(1, this.#segments.count - RELEASE_AT_ONCE);
     this.#setLink(first - 1, 0 as Ref);
-    for (let i = first; i < this.#segments.length; i += 1)
-      this.#source.freeLogRun(this.#segments[i] as LogSegment);
-    this.#segments.length = first;
+    for (const segment of this.#segments.cut(first)) this.#source.freeLogRun(segment);
   }
 
   #append(ref: number, granules: number): void {
@@ -301,16 +321,15 @@ export class UndoLog implements TxnLog {
   #extend(granules: number): void {
     const wanted = lineGranules(granules) + SEGMENT_HEADER_GRANULES + RESERVE_GRANULES;
     // Segments that are too small are passed over: the chain record names the one that follows.
-    let next = this.#segment + 1;
-    while (next < this.#segments.length && (this.#segments[next] as LogSegment).granules < wanted) next += 1;
-    if (next === this.#segments.length) this.#addSegment(wanted);
-    const segment = this.#segments[next] as LogSegment;
+    const next = this.#segments.nextWith(this.#segment, wanted);
+    if (next === this.#segments.count) this.#addSegment(wanted);
+    const segment = this.#segments.at(next);
     this.#control[CONTROL.at] = this.#position;
     this.#portable.chain(segment.ref, segment.granules);
     if (this.#segment === 0) this.#firstEnd = this.#position + LINE_GRANULES;
     this.#segment = next;
     this.#position = segment.ref + SEGMENT_HEADER_GRANULES;
-    this.#limit = this.#segmentLimit(this.#segment);
+    this.#limit = this.#segments.limit(this.#segment);
   }
 
   /** Allocates a segment and links it behind the last one, in the open transaction. */
@@ -326,8 +345,8 @@ export class UndoLog implements TxnLog {
       this.#u32.fill(0, words, words + SEGMENT_HEADER_GRANULES * 4);
       this.#u32[words + LOG_SEGMENT.spans.offset / 4] = (segment.granules * GRANULE_BYTES) >>> 16;
       this.fresh(segment.ref, SEGMENT_HEADER_GRANULES);
-      this.#setLink(this.#segments.length - 1, segment.ref);
-      this.#segments.push(segment);
+      this.#setLink(this.#segments.count - 1, segment.ref);
+      this.#segments.add(segment);
     } finally {
       this.#limit = limit;
     }
@@ -345,27 +364,8 @@ export class UndoLog implements TxnLog {
   }
 
   #setLink(segment: number, next: Ref): void {
-    const { ref } = this.#segments[segment] as LogSegment;
-    this.snapshot(ref, 1);
-    this.#u32[ref * 4 + LOG_SEGMENT.next.offset / 4] = next;
-  }
-
-  /** How many of the known segments are still linked. */
-  #linkedSegments(): number {
-    for (let i = 0; i < this.#segments.length; i += 1) {
-      const next = this.#u32[(this.#segments[i] as LogSegment).ref * 4 + LOG_SEGMENT.next.offset / 4];
-      if (next === 0) return i + 1;
-      if (next !== this.#segments[i + 1]?.ref) {
-        const what = 'the chain of undo log segments changed under a transaction';
-        throw new CorruptionError(what, { segment: i, next });
-      }
-    }
-    return this.#segments.length;
-  }
-
-  #segmentLimit(index: number): number {
-    const segment = this.#segments[index] as LogSegment;
-    return segment.ref + segment.granules - RESERVE_GRANULES;
+    this.snapshot(this.#segments.at(segment).ref, 1);
+    this.#segments.setLink(segment, next);
   }
 
   /** Where the records of the open transaction in the first segment end. */
@@ -390,7 +390,7 @@ export class UndoLog implements TxnLog {
     this.#overran = false;
     this.#segment = 0;
     this.#position = this.#start;
-    this.#limit = this.#segmentLimit(0);
+    this.#limit = this.#segments.limit(0);
     this.#control[CONTROL.chain] = this.#seed;
     this.#control[CONTROL.txn] = this.#txnNumber;
   }

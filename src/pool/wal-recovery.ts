@@ -1,0 +1,140 @@
+/**
+ * What to do with a write-ahead log that stands beside a pool when it is opened: the pool may need it, may be done with
+ * it, or it may be somebody else's. Nothing is lost silently: a log that holds transactions is applied, or refused.
+ */
+import { CorruptionError, PoolOpenError } from '../errors/index.js';
+import { GRANULE_BYTES, REGION } from '../format/index.js';
+import type { Memory, Views, WriteAheadLog } from '../memory/index.js';
+import { holdsRecords, type RecoveryResult, readWalState, replay, type WalHeader } from '../txn/index.js';
+import type { Header } from './header.js';
+import type { PoolSpace } from './space.js';
+
+export interface WalInput {
+  readonly path: string;
+  readonly memory: Memory;
+  readonly views: Views;
+  readonly space: PoolSpace;
+}
+
+/**
+ * Brings a pool that needs its write-ahead log up to date, and removes a log that nobody needs.
+ * @returns what was found; null when the pool needed no log
+ * @throws PoolOpenError LOG_MISSING, LOG_MISMATCH, VERSION; CorruptionError, PoolFullError, IoError
+ */
+export function recoverFromWal(input: WalInput): RecoveryResult | null {
+  const { memory, space, path } = input;
+  const wal = memory.openWal({ create: false, access: 'write' });
+  const needed = space.header.walId !== 0n;
+  if (wal === null) {
+    if (needed) throw missing(path);
+    return null;
+  }
+  try {
+    if (!needed) {
+      refuseUnlessOver(wal, space.header, path);
+      wal.remove();
+      return null;
+    }
+    const header = neededHeader(wal, space.header, path);
+    const { records, sizeBytes } = replay({
+      ...input,
+      wal,
+      header,
+      start: REGION.anchors.offset / GRANULE_BYTES,
+    });
+    // A shared mapping was flushed as its domain needs it; the log was promised to survive power loss.
+    if (memory.info.log === 'undo') memory.syncFile();
+    // [REPLAY 4]
+    space.detachWal(Math.max(sizeBytes, space.header.sizeBytes));
+    wal.remove();
+    return { outcome: records === 0 ? 'clean' : 'replayed', records };
+  } finally {
+    wal.close();
+  }
+}
+
+/** The header of the log that the pool names. */
+function neededHeader(wal: WriteAheadLog, pool: Header, path: string): WalHeader {
+  const state = readWalState(wal);
+  switch (state.kind) {
+    case 'valid':
+      if (state.header.walId === pool.walId && sameUuid(state.header.uuid, pool.uuid)) return state.header;
+      throw mismatch(
+        wal.path,
+        `${path} was not closed and needs its write-ahead log, but ${wal.path} ${whose(state.header, pool)}`,
+      );
+    case 'version':
+      throw newer(wal.path, state.version);
+    case 'foreign':
+      throw mismatch(
+        wal.path,
+        `${path} was not closed and needs its write-ahead log, but ${wal.path} is none`,
+      );
+    default:
+      throw new CorruptionError(`${wal.path}: both copies of the header of the write-ahead log are damaged`, {
+        path: wal.path,
+        offset: 0,
+        expected: 'a valid checksum',
+      });
+  }
+}
+
+/** The pool is complete without a log: refuses one that may hold what is nowhere else. */
+function refuseUnlessOver(wal: WriteAheadLog, pool: Header, path: string): void {
+  const state = readWalState(wal);
+  switch (state.kind) {
+    case 'valid': {
+      const { header } = state;
+      // Its pool may still name it, even if it is empty.
+      const isOurs = sameUuid(header.uuid, pool.uuid);
+      const isOver = isOurs && ((pool.epoch - header.epoch) | 0) > 0;
+      if (isOver || (isOurs && !holdsRecords(wal, header))) return;
+      throw mismatch(wal.path, `${path} was closed and needs no log, but ${wal.path} ${whose(header, pool)}`);
+    }
+    case 'version':
+      throw newer(wal.path, state.version);
+    case 'foreign':
+      throw mismatch(wal.path, `${wal.path} stands where the write-ahead log of ${path} goes, and is none`);
+    default: // never finished being made, so never used
+  }
+}
+
+function whose(header: WalHeader, pool: Header): string {
+  if (!sameUuid(header.uuid, pool.uuid)) return 'belongs to another pool';
+  const age = (header.epoch - pool.epoch) | 0;
+  if (age > 0) return 'is newer than this copy of the pool, and holds transactions that it lacks';
+  return age < 0 ? 'is an older log of this pool' : 'belongs to another copy of this pool';
+}
+
+function missing(path: string): PoolOpenError {
+  return new PoolOpenError(
+    'LOG_MISSING',
+    `${path} was not closed, and its write-ahead log ${path}-wal is missing: part of its data is only there. Put the ` +
+      'log back beside it (the two are one pool until it is closed), or restore both from a backup. Nothing was changed',
+    { path, log: `${path}-wal` },
+  );
+}
+
+function mismatch(log: string, what: string): PoolOpenError {
+  return new PoolOpenError(
+    'LOG_MISMATCH',
+    `${what}. Put the two files that belong together beside each other; move the log away only if you know that nobody ` +
+      'needs it. Nothing was changed',
+    { log },
+  );
+}
+
+function newer(log: string, version: number): PoolOpenError {
+  return new PoolOpenError(
+    'VERSION',
+    `${log} has version ${version} of the log format: use a newer perdure`,
+    {
+      path: log,
+      actual: version,
+    },
+  );
+}
+
+function sameUuid(a: Uint8Array, b: Uint8Array): boolean {
+  return a.every((byte, index) => byte === b[index]);
+}

@@ -1,0 +1,156 @@
+/**
+ * The write-ahead log of an open pool: makes the file, appends records at the ring's head, and knows how much of it is
+ * durable.
+ *
+ * INV-WAL-4  The pool's header names a log only when that log's file and header are durable: [WAL 1] before [WAL 2].
+ */
+import { INITIAL_WAL_BYTES, LINE_BYTES, WAL_MAX_DISTANCE, walRecordGranules } from '../format/index.js';
+import {
+  type Memory,
+  STEP,
+  type Views,
+  WAL_CONTROL,
+  type WalAccess,
+  type WalRecordWriter,
+  type WriteAheadLog,
+} from '../memory/index.js';
+import type { GrowingWords } from './growing-words.js';
+import { encodeWalHeader, FIRST_LINE, type WalIdentity, walHeaderOffset, walSeed } from './wal-header.js';
+import { PortableWalRecordWriter, walLines } from './wal-record-writer.js';
+import { type WalPosition, WalRing } from './wal-ring.js';
+
+/** What a new log starts with. */
+export interface NewWal {
+  readonly identity: WalIdentity;
+  readonly access: WalAccess;
+  /** The most that the log shall grow to. */
+  readonly maxBytes: number;
+  /** Size of the pool. */
+  readonly poolBytes: number;
+}
+
+export class ActiveWal {
+  readonly file: WriteAheadLog;
+  readonly ring: WalRing;
+  /** Sequence number of the last record that is known to be durable. */
+  durableSeq = 0;
+  readonly #identity: WalIdentity;
+  readonly #portable: PortableWalRecordWriter;
+  readonly #writer: WalRecordWriter;
+  readonly #control: Uint32Array;
+  #generation = 0;
+
+  /**
+   * [WAL 1] Makes the file: zeros, then its header, durable before anyone names it.
+   * @throws PoolFullError, IoError; PoolOpenError READ_ONLY. Whatever is left of the file is needed by nobody
+   */
+  static create(memory: Memory, views: Views, { identity, access, maxBytes, poolBytes }: NewWal): ActiveWal {
+    const file = memory.openWal({ create: true, access }) as WriteAheadLog;
+    try {
+      // What an older log left behind must not be taken for records or headers of this one.
+      file.truncate(0);
+      file.extend(Math.min(INITIAL_WAL_BYTES, maxBytes));
+      const wal = new ActiveWal(file, views, identity);
+      const header = wal.#encodeHeader({ line: FIRST_LINE, seq: 1 }, poolBytes);
+      file.write(walHeaderOffset(0), header, STEP.walCreate);
+      file.sync(STEP.walCreateSync);
+      return wal;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  private constructor(file: WriteAheadLog, views: Views, identity: WalIdentity) {
+    this.file = file;
+    this.ring = new WalRing(file.sizeBytes);
+    this.#identity = identity;
+    this.#portable = new PortableWalRecordWriter(file, views, file.recordWriter?.control);
+    this.#writer = file.recordWriter ?? this.#portable;
+    this.#control = this.#writer.control;
+    this.#control[WAL_CONTROL.seed] = walSeed(identity);
+  }
+
+  setRanges(ranges: Uint32Array): void {
+    this.#writer.setRanges(ranges);
+  }
+
+  /** The most lines that a record of such ranges can take. */
+  static linesFor(ranges: number, granules: number): number {
+    return walLines(walRecordGranules(ranges, granules));
+  }
+
+  /**
+   * Appends the record of a transaction, for which `lines` were found free. The ranges are sorted and merged in place.
+   * @returns how many ranges are left
+   */
+  append(ranges: GrowingWords, lines: number, sizeGranules: number): number {
+    const { ring } = this;
+    const control = this.#control;
+    if (ring.roomFor(lines) === 'at-start') {
+      this.#aim(ring.capacity, sizeGranules);
+      this.#portable.skip();
+      ring.wrap();
+    }
+    this.#aim(ring.end, sizeGranules);
+    control[WAL_CONTROL.count] = ranges.length / 2;
+    this.#writer.append();
+    ring.advance(control[WAL_CONTROL.lines] as number);
+    return control[WAL_CONTROL.count] as number;
+  }
+
+  /** Returns when all records are durable. @throws IoError */
+  sync(): void {
+    if (!this.file.synchronous) this.file.sync(STEP.walSync);
+    this.durableSeq = this.ring.seq - 1;
+  }
+
+  get position(): WalPosition {
+    return { line: this.ring.head, seq: this.ring.seq };
+  }
+
+  /** The next header of the log, with this tail, and where it goes. */
+  nextHeader(tail: WalPosition, poolBytes: number): { readonly at: number; readonly bytes: Uint8Array } {
+    this.#generation = (this.#generation + 1) >>> 0;
+    return { at: walHeaderOffset(this.#generation), bytes: this.#encodeHeader(tail, poolBytes) };
+  }
+
+  /**
+   * An empty log starts at the start again, with room for at least `lines`.
+   * @throws PoolFullError: the log is as before
+   */
+  restart(lines: number, poolBytes: number): void {
+    const { ring, file } = this;
+    const least = (FIRST_LINE + lines + 1) * LINE_BYTES;
+    if (least > file.sizeBytes) file.extend(Math.ceil(least / INITIAL_WAL_BYTES) * INITIAL_WAL_BYTES);
+    const tail = { line: FIRST_LINE, seq: ring.seq };
+    const { at, bytes } = this.nextHeader(tail, poolBytes);
+    // INV-WAL-1: durable before a record is written where the old header would not look for it.
+    file.write(at, bytes, STEP.walTail);
+    file.sync(STEP.walTailSync);
+    ring.capacity = Math.floor(file.sizeBytes / LINE_BYTES);
+    ring.release(tail);
+    ring.head = FIRST_LINE;
+  }
+
+  #aim(end: number, sizeGranules: number): void {
+    const { ring } = this;
+    const control = this.#control;
+    const distance = Math.min(ring.seq - 1 - this.durableSeq, WAL_MAX_DISTANCE);
+    control[WAL_CONTROL.at] = ring.head;
+    control[WAL_CONTROL.end] = end;
+    control[WAL_CONTROL.seqLow] = ring.seq;
+    control[WAL_CONTROL.seqHigh] = distance * 65536 + Math.floor(ring.seq / 2 ** 32);
+    control[WAL_CONTROL.sizeGranules] = sizeGranules;
+  }
+
+  #encodeHeader(tail: WalPosition, sizeBytes: number): Uint8Array {
+    return encodeWalHeader({
+      ...this.#identity,
+      generation: this.#generation,
+      tailSeq: tail.seq,
+      tailLine: tail.line,
+      sizeBytes,
+    });
+  }
+}

@@ -1,0 +1,202 @@
+/**
+ * Recovery from a write-ahead log: puts the after-images of every complete record into the pool, in order, up to the first
+ * record that does not verify.
+ *
+ * INV-REC-3  Replaying may be interrupted at any point and run again: it reads only the log, which stays valid until the
+ *            header of the pool names it no more, and what it writes does not depend on what was there.
+ * INV-REC-4  A record that does not verify ends the log only if it may have been torn: when a later one says that it was
+ *            durable, it is damaged, and opening refuses.
+ *
+ *   [REPLAY 1] read record after record from the tail on
+ *   [REPLAY 2] copy its after-images into the pool
+ *   [REPLAY 3] make them durable
+ *   [REPLAY 4] the pool's header names no log any more: ATOMIC (pool/)
+ */
+import { CorruptionError } from '../errors/index.js';
+import {
+  crc32c,
+  GRANULE_BYTES,
+  LINE_BYTES,
+  WAL_RECORD,
+  WAL_SKIP,
+  walRecordGranules,
+} from '../format/index.js';
+import { type Memory, STEP, type Views, type WalFile } from '../memory/index.js';
+import { GrowingWords } from './growing-words.js';
+import { FIRST_LINE, type WalHeader, walSeed } from './wal-header.js';
+import { walLines } from './wal-record-writer.js';
+
+/** What replaying needs to know of the pool. */
+export interface ReplayInput {
+  readonly memory: Memory;
+  readonly views: Views;
+  readonly wal: WalFile;
+  readonly header: WalHeader;
+  /** First granule that a transaction may change. */
+  readonly start: number;
+}
+
+export interface ReplayResult {
+  /** Records found complete. */
+  readonly records: number;
+  /** Size of the pool after the last of them. */
+  readonly sizeBytes: number;
+}
+
+interface ScannedRecord {
+  readonly seq: number;
+  /** How many records before it were not known to be durable when it was written. */
+  readonly distance: number;
+  readonly lines: number;
+  readonly count: number;
+  readonly sizeBytes: number;
+  /** The whole record. */
+  readonly bytes: Uint8Array;
+  readonly words: Uint32Array;
+}
+
+/** Ranges flushed in one go. */
+const FLUSH_AT_ONCE = 4096;
+const HEADER_BYTES = WAL_RECORD.ranges.offset;
+
+/** Applies the log; the caller then writes the pool's header. @throws CorruptionError, PoolFullError, IoError */
+export function replay(input: ReplayInput): ReplayResult {
+  const { memory, header } = input;
+  const reader = new WalReader(input.wal, walSeed(header));
+  const touched = new GrowingWords(2 * FLUSH_AT_ONCE);
+  let sizeBytes = header.sizeBytes;
+  let records = 0;
+  let line = header.tailLine;
+  let seq = header.tailSeq;
+  for (;;) {
+    // [REPLAY 1]
+    const record = reader.read(line);
+    if (record === null || record.seq !== seq) break;
+    seq += 1;
+    if (record.count === WAL_SKIP) {
+      line = FIRST_LINE;
+      continue;
+    }
+    line += record.lines;
+    records += 1;
+    sizeBytes = Math.max(sizeBytes, record.sizeBytes);
+    if (sizeBytes > memory.sizeBytes) memory.grow(sizeBytes);
+    // [REPLAY 2]
+    apply(input, record, { line, end: sizeBytes / GRANULE_BYTES }, touched);
+    // [REPLAY 3]
+    if (touched.length >= 2 * FLUSH_AT_ONCE) flush(memory, touched);
+  }
+  refuseDamage(reader, line, seq);
+  flush(memory, touched);
+  memory.fence(STEP.recoveryFence);
+  return { records, sizeBytes };
+}
+
+/** Whether the log holds a complete record at its tail: whether anything is lost with it. */
+export function holdsRecords(wal: WalFile, header: WalHeader): boolean {
+  return new WalReader(wal, walSeed(header)).read(header.tailLine)?.seq === header.tailSeq;
+}
+
+function apply(
+  { views, start }: ReplayInput,
+  { words, bytes, count }: ScannedRecord,
+  limit: { readonly line: number; readonly end: number },
+  touched: GrowingWords,
+): void {
+  let from = walRecordGranules(count, 0) * GRANULE_BYTES;
+  for (let i = 0; i < count; i += 1) {
+    const ref = words[HEADER_BYTES / 4 + 2 * i] as number;
+    const granules = words[HEADER_BYTES / 4 + 2 * i + 1] as number;
+    if (ref < start || ref + granules > limit.end || from + granules * GRANULE_BYTES > bytes.length)
+      throw badRecord(limit.line, 'ranges inside the pool');
+    views.u8.set(bytes.subarray(from, from + granules * GRANULE_BYTES), ref * GRANULE_BYTES);
+    touched.pushPair(ref, granules);
+    from += granules * GRANULE_BYTES;
+  }
+}
+
+function flush(memory: Memory, touched: GrowingWords): void {
+  memory.flushRanges(touched.words, touched.length / 2, STEP.recoveryFlush);
+  touched.length = 0;
+}
+
+/** INV-REC-4 */
+function refuseDamage(reader: WalReader, line: number, seq: number): void {
+  for (const later of reader.recordsAfter(seq)) {
+    if (later.seq - 1 - later.distance < seq) continue;
+    throw badRecord(line, `record ${seq}, which record ${later.seq} says was durable: the log is damaged`);
+  }
+}
+
+/** Reads records by their place in the file. */
+class WalReader {
+  readonly #wal: WalFile;
+  readonly #seed: number;
+  readonly #lines: number;
+
+  constructor(wal: WalFile, seed: number) {
+    this.#wal = wal;
+    this.#seed = seed;
+    this.#lines = Math.floor(wal.sizeBytes / LINE_BYTES);
+  }
+
+  /** The record at a line; null when there is none that verifies. */
+  read(line: number): ScannedRecord | null {
+    if (line < FIRST_LINE || line >= this.#lines) return null;
+    const head = new Uint32Array(HEADER_BYTES / 4);
+    this.#wal.read(line * LINE_BYTES, new Uint8Array(head.buffer));
+    return this.#verified(line, head);
+  }
+
+  /** All records that verify and have a higher sequence number, wherever they lie. */
+  *recordsAfter(seq: number): Generator<ScannedRecord> {
+    const chunk = new Uint32Array((64 * 1024) / 4);
+    const chunkLines = chunk.byteLength / LINE_BYTES;
+    for (let first = FIRST_LINE; first < this.#lines; first += chunkLines) {
+      this.#wal.read(first * LINE_BYTES, new Uint8Array(chunk.buffer));
+      const count = Math.min(chunkLines, this.#lines - first);
+      for (let i = 0; i < count; i += 1) {
+        const head = chunk.subarray((i * LINE_BYTES) / 4, (i * LINE_BYTES + HEADER_BYTES) / 4);
+        const found = seqOf(head);
+        // A log holds no more records than lines.
+        if (found <= seq || found > seq + this.#lines) continue;
+        const record = this.#verified(first + i, head);
+        if (record !== null) yield record;
+      }
+    }
+  }
+
+  #verified(line: number, head: Uint32Array): ScannedRecord | null {
+    const granules = head[WAL_RECORD.granules.offset / 4] as number;
+    const count = head[WAL_RECORD.count.offset / 4] as number;
+    const lines = walLines(granules);
+    if (granules < walRecordGranules(count === WAL_SKIP ? 0 : count, 0) || line + lines > this.#lines)
+      return null;
+    const words = new Uint32Array((lines * LINE_BYTES) / 4);
+    const bytes = new Uint8Array(words.buffer);
+    this.#wal.read(line * LINE_BYTES, bytes);
+    if (crc32c(this.#seed, bytes, 4, granules * GRANULE_BYTES) !== words[0]) return null;
+    return {
+      seq: seqOf(words),
+      distance: (words[WAL_RECORD.seqHigh.offset / 4] as number) >>> 16,
+      lines,
+      count,
+      sizeBytes: (words[WAL_RECORD.sizeGranules.offset / 4] as number) * GRANULE_BYTES,
+      bytes,
+      words,
+    };
+  }
+}
+
+function seqOf(words: Uint32Array): number {
+  const low = words[WAL_RECORD.seqLow.offset / 4] as number;
+  return ((words[WAL_RECORD.seqHigh.offset / 4] as number) & 0xffff) * 2 ** 32 + low;
+}
+
+function badRecord(line: number, expected: string): CorruptionError {
+  const offset = line * LINE_BYTES;
+  return new CorruptionError(`write-ahead log, around offset ${offset}: expected ${expected}`, {
+    offset,
+    expected,
+  });
+}

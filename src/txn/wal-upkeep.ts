@@ -1,0 +1,253 @@
+/**
+ * What keeps a write-ahead log in shape between transactions: when it is extended, when checkpoints run, who waits. All of
+ * it goes on in steps, after a commit or from the event loop, each of which hands one job to the background.
+ *
+ * INV-WAL-5  The log is never larger than `walBytes`, but for a transaction that needs more alone, and until the checkpoint
+ *            after it: when it is full, writers wait.
+ */
+
+import { PoolClosedError, PoolFullError } from '../errors/index.js';
+import { LINE_BYTES } from '../format/index.js';
+import type { ActiveWal } from './active-wal.js';
+import { Checkpoint, type Pages } from './checkpoint.js';
+import { GroupCommit } from './group-commit.js';
+
+/** When the log is extended and checkpoints are made. */
+export interface UpkeepOptions {
+  /** What the log grows to. */
+  readonly walBytes: number;
+  /** Milliseconds after which a checkpoint is made in any case; 0: never. */
+  readonly checkpointInterval: number;
+  /** Bytes of private copies that a checkpoint leaves. */
+  readonly memoryBudget: number;
+}
+
+/** For `pool.stats()`. */
+export interface WalStats {
+  /** Size of the log's file; 0 while nothing was written since the pool was opened. */
+  readonly sizeBytes: number;
+  /** Bytes of records that no checkpoint has made superfluous yet. */
+  readonly usedBytes: number;
+  readonly checkpoints: number;
+  /** Pages that checkpoints have written. */
+  readonly pagesWritten: number;
+  /** Pages that the next checkpoints must write. */
+  readonly dirtyPages: number;
+  /** Pages of which the process has a copy of its own. */
+  readonly residentPages: number;
+  /** How often a transaction waited for room in the log, and how long in all. */
+  readonly waits: number;
+  readonly waitMs: number;
+  /** Transactions whose promises wait to be durable. */
+  readonly waiting: number;
+}
+
+export class WalUpkeep {
+  /** Told when something fails outside of any transaction. */
+  readonly #onFailure: (error: unknown) => void;
+  readonly #wal: ActiveWal;
+  readonly #pages: Pages;
+  readonly #checkpoint: Checkpoint;
+  readonly #group: GroupCommit;
+  readonly #options: UpkeepOptions;
+  readonly #poolBytes: () => number;
+  #extending = false;
+  /** False after the file system had no room for the log, until the next checkpoint. */
+  #mayExtend = true;
+  #timer: NodeJS.Timeout | null = null;
+  #immediate: NodeJS.Immediate | null = null;
+  #waits = 0;
+  #waitMs = 0;
+
+  constructor(
+    wal: ActiveWal,
+    pages: Pages,
+    options: UpkeepOptions,
+    hooks: { readonly poolBytes: () => number; readonly onFailure: (error: unknown) => void },
+  ) {
+    this.#wal = wal;
+    this.#pages = pages;
+    this.#options = options;
+    this.#poolBytes = hooks.poolBytes;
+    this.#onFailure = hooks.onFailure;
+    this.#checkpoint = new Checkpoint(wal, pages, options.memoryBudget);
+    this.#group = new GroupCommit(wal, () => this.#isCrowded);
+    wal.file.onProgress = () => this.#progress();
+  }
+
+  get stats(): WalStats {
+    const { file, ring } = this.#wal;
+    return {
+      sizeBytes: file.sizeBytes,
+      usedBytes: ring.used * LINE_BYTES,
+      checkpoints: this.#checkpoint.completed,
+      pagesWritten: this.#checkpoint.pagesWritten,
+      dirtyPages: this.#checkpoint.pagesToWrite,
+      residentPages: this.#pages.resident.size,
+      waits: this.#waits,
+      waitMs: this.#waitMs,
+      waiting: this.#group.size,
+    };
+  }
+
+  /** A transaction has committed: from now on there is something to checkpoint. */
+  committed(): void {
+    const { checkpointInterval } = this.#options;
+    if (this.#timer !== null || checkpointInterval === 0) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#guarded(() => {
+        if (!this.#checkpoint.active && !this.#extending) this.#startCheckpoint();
+      });
+    }, checkpointInterval);
+    this.#timer.unref();
+  }
+
+  get isDue(): boolean {
+    if (this.#extending || this.#checkpoint.active) return !this.#wal.file.busy;
+    const { ring } = this.#wal;
+    return ring.used > ring.total >>> 1;
+  }
+
+  /** One step of what is under way, or the first of what is due. @throws IoError */
+  step(): void {
+    if (this.#extending) this.#finishExtension();
+    else if (this.#checkpoint.active) this.#stepCheckpoint();
+    else if (this.#canExtend) this.#startExtension();
+    else this.#startCheckpoint();
+  }
+
+  /**
+   * Waits until there is room for a record of so many lines. The open transaction must be set aside: pages are copied.
+   * @throws PoolFullError when the log would have to grow and cannot; IoError
+   */
+  waitForRoom(lines: number): void {
+    const started = performance.now();
+    const { ring } = this.#wal;
+    this.#waits += 1;
+    this.settle();
+    if (ring.roomFor(lines) === 'none') {
+      this.#checkpoint.start(this.#poolBytes());
+      this.settle();
+      if (ring.roomFor(lines) === 'none') this.#wal.restart(lines, this.#poolBytes());
+    }
+    this.#waitMs += performance.now() - started;
+  }
+
+  /** Waits for what is under way. @throws IoError */
+  settle(): void {
+    if (this.#extending) this.#finishExtension();
+    while (this.#checkpoint.active) this.#checkpoint.step();
+    this.#wal.file.finish();
+  }
+
+  /** A last checkpoint: the pool's file holds everything, durably. @throws IoError */
+  finish(): void {
+    this.settle();
+    this.#checkpoint.start(this.#poolBytes());
+    this.settle();
+    this.#group.resolveAll();
+  }
+
+  /** Resolves when all records so far are durable; null when they are and nobody need wait. */
+  durable(): Promise<void> | null {
+    const { file, ring, durableSeq } = this.#wal;
+    const isDurable = file.synchronous || durableSeq === ring.seq - 1;
+    return isDurable && !this.#isCrowded ? null : this.#group.wait();
+  }
+
+  close(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#immediate !== null) clearImmediate(this.#immediate);
+    const { file } = this.#wal;
+    file.onProgress = null;
+    this.#group.fail(file.failure ?? new PoolClosedError('waiting for a transaction to be durable'));
+    file.close();
+  }
+
+  // ------------------------------------------------------------------------------------ steps
+
+  /** Three quarters of the log are in use and a checkpoint is on its way: promises are held back. */
+  get #isCrowded(): boolean {
+    const { ring } = this.#wal;
+    return this.#checkpoint.active && ring.used > ring.total * 0.75;
+  }
+
+  get #canExtend(): boolean {
+    const { file, ring } = this.#wal;
+    return this.#mayExtend && !ring.isWrapped && file.sizeBytes < this.#options.walBytes;
+  }
+
+  #startExtension(): void {
+    const { file } = this.#wal;
+    this.#extending = true;
+    file.startExtend(Math.min(file.sizeBytes * 2, this.#options.walBytes));
+  }
+
+  #finishExtension(): void {
+    const { file, ring } = this.#wal;
+    this.#extending = false;
+    try {
+      file.finish();
+    } catch (error) {
+      if (!(error instanceof PoolFullError)) throw error;
+      // A smaller log does as well: checkpoints are more frequent.
+      this.#mayExtend = false;
+    }
+    ring.capacity = Math.floor(file.sizeBytes / LINE_BYTES);
+  }
+
+  #startCheckpoint(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#mayExtend = true;
+    this.#checkpoint.start(this.#poolBytes());
+    this.#stepCheckpoint();
+  }
+
+  #stepCheckpoint(): void {
+    this.#checkpoint.step();
+    this.#group.progress();
+    if (this.#checkpoint.active) this.#later();
+    else this.#shrink();
+  }
+
+  /** A transaction that needed more than `walBytes` is no longer in the log: what is too much is given back. */
+  #shrink(): void {
+    const { file, ring } = this.#wal;
+    const { walBytes } = this.#options;
+    if (file.sizeBytes <= walBytes || ring.isWrapped) return;
+    if (ring.used === 0) this.#wal.restart(0, this.#poolBytes());
+    if (ring.head >= walBytes / LINE_BYTES) return;
+    file.truncate(walBytes);
+    ring.capacity = Math.floor(walBytes / LINE_BYTES);
+  }
+
+  /** A step that started no job would wait for the next commit. */
+  #later(): void {
+    if (this.#wal.file.busy || this.#immediate !== null) return;
+    this.#immediate = setImmediate(() => {
+      this.#immediate = null;
+      this.#progress();
+    });
+  }
+
+  /** From the event loop, so between transactions: a sync or a job has ended, or failed. */
+  #progress(): void {
+    this.#guarded(() => {
+      const { failure } = this.#wal.file;
+      if (failure !== null) throw failure;
+      this.#group.progress();
+      if (this.isDue) this.step();
+    });
+  }
+
+  #guarded(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      this.#onFailure(error);
+      this.#group.fail(error);
+    }
+  }
+}
