@@ -121,6 +121,7 @@ describe('records made by hand', () => {
       sizeBytes,
       emulate: null,
       domain: null,
+      log: null,
     });
     const views = createViews(memory.buffer);
     let at = (LOG.ref + 4) * 4;

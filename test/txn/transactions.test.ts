@@ -220,14 +220,21 @@ it('throws what the body throws, unchanged, be it no error at all', () => {
 
 /** A log that does nothing: what is tested with it is bookkeeping in memory. */
 const noLog: TxnLog = {
-  oversized: false,
+  kind: 'undo',
+  onFailure: null,
+  isDue: false,
   snapshot: () => undefined,
   fresh: () => undefined,
   mark: () => ({ records: 0 }),
   rollbackTo: () => undefined,
   commit: () => undefined,
   rollback: () => undefined,
-  releaseTail: () => undefined,
+  prepare: () => undefined,
+  maintain: () => undefined,
+  durable: () => null,
+  flush: () => undefined,
+  end: () => undefined,
+  close: () => undefined,
 };
 
 describe('stamps', () => {

@@ -28,6 +28,7 @@ function setUp(most: number) {
     sizeBytes,
     emulate: null,
     domain: null,
+    log: null,
   });
   memory.publish();
   const views = createViews(memory.buffer);
@@ -44,6 +45,7 @@ function setUp(most: number) {
       return segment;
     },
     freeLogRun: (segment: LogSegment) => freed.push(segment),
+    retireLog: () => undefined,
   };
   const log = new UndoLog(memory, views, [LOG], { number: 0, seed: SEED }, source);
   const input = (image: SimulatedMedium) => {
@@ -54,6 +56,7 @@ function setUp(most: number) {
       sizeBytes: 0,
       emulate: null,
       domain: null,
+      log: null,
     });
     return {
       memory: opened,
@@ -107,7 +110,7 @@ describe.each([1, 2, 3, 4])('seed %i', (seed) => {
         log.rollback();
         expect(data()).toEqual(before);
       } else {
-        log.commit();
+        commit(log);
         expect(data()).toEqual(after);
         const later = medium.fork();
         const kept = input(later);
@@ -122,20 +125,26 @@ describe.each([1, 2, 3, 4])('seed %i', (seed) => {
   });
 });
 
+/** As `Transactions` does it. */
+function commit(log: UndoLog): void {
+  log.prepare();
+  log.commit();
+}
+
 it('takes a commit without its data for none, where a chain record lies over the transaction before', () => {
   const { log, write, data, medium, input } = setUp(16);
   for (let granule = 0; granule < 300; granule += 2) write(granule, 2, 1);
-  log.commit();
+  commit(log);
   expect(log.extensions.length).toBe(1);
   for (const value of [2, 3]) {
     write(0, 1, value);
-    log.commit();
+    commit(log);
   }
   const before = data();
   // A line each from the head to the middle, then a record for which the first segment has no room.
   for (let line = 0; line < 31; line++) write(line * 2, 1, 4);
   write(400, 200, 4);
-  log.commit();
+  commit(log);
   const found = input(medium.fork());
   found.views.u32[DATA * 4] = 3;
   expect(recover(found).outcome).toBe('rolled-back');
@@ -152,7 +161,7 @@ describe('extensions', () => {
     expect(log.extensions).toEqual([]);
     expect(data()).toEqual(before);
     for (let granule = 0; granule < 300; granule += 2) write(granule, 2, granule);
-    log.commit();
+    commit(log);
     expect(log.extensions.length).toBe(1);
   });
 
@@ -167,13 +176,13 @@ describe('extensions', () => {
     expect(log.extensions).toEqual([]);
     expect(data()).toEqual(content);
     write(4, 1, 5);
-    log.commit();
+    commit(log);
   });
 
   it('that are too small for a record are passed over, and are still there after a rollback', () => {
     const { log, write, data, medium, input } = setUp(32);
     for (let granule = 0; granule < 300; granule += 2) write(granule, 2, granule);
-    log.commit();
+    commit(log);
     const small = log.extensions.slice();
     expect(small.map(({ granules }) => granules)).toEqual([SPAN_GRANULES]);
     const before = data();
@@ -190,15 +199,16 @@ describe('extensions', () => {
   it('beyond 4 MiB are given back, the last ones first', () => {
     const { log, write, freed, medium, input } = setUp(160);
     for (let time = 0; time < 140; time++) write(0, 2900, time);
-    expect(log.oversized).toBe(true);
+    expect(log.isDue).toBe(true);
     const before = log.extensions.slice();
-    log.commit();
+    commit(log);
     let rounds = 0;
-    while (log.oversized) {
-      log.releaseTail();
-      log.commit();
+    log.maintain((body) => {
+      body();
+      commit(log);
       rounds++;
-    }
+    });
+    expect(log.isDue).toBe(false);
     expect(rounds).toBeGreaterThan(0);
     expect([...log.extensions, ...freed.toSorted((a, b) => a.ref - b.ref)]).toEqual(before);
     const found = input(medium.fork());
@@ -216,7 +226,7 @@ describe('extensions', () => {
     log.rollback();
     expect(data()).toEqual(before);
     write(0, 1, 9);
-    log.commit();
+    commit(log);
     expect(data()[0]).toBe(9);
   });
 
@@ -225,7 +235,7 @@ describe('extensions', () => {
     for (let time = 0; time < 3; time++) write(0, 1000, time);
     expect(log.extensions.length).toBe(1);
     for (let time = 0; time < 2; time++) write(0, 1000, time);
-    log.commit();
+    commit(log);
     expect(log.extensions.length).toBe(2);
   });
 });
