@@ -2,7 +2,7 @@
  * The pool header: two copies, each written and made durable before the other, so that one is always whole.
  *
  * INV-HDR-1  At any instant at least one copy is valid and durable; between writes both are, and hold the same.
- *            `settleHeader` makes this true of a file that another process left, before anything is written.
+ *            `settleHeader` makes this true of a file that another process left, before a header is written to it.
  * INV-HDR-2  The copy of the highest generation that is valid counts; a newer one is only ever valid when whole.
  *
  * Nothing in it is used before it is validated.
