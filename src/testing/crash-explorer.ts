@@ -1,7 +1,7 @@
 /**
  * Runs a workload on a simulated medium, crashes it at every instant that matters, and has the result checked:
- * before each fence and each growth takes effect, after each publish, and at the end. The workload itself is not
- * disturbed: crash images are checked on forks while it waits inside its fence.
+ * before each fence, sync, change of size and removal takes effect, after each write and each publish, and at the end.
+ * The workload itself is not disturbed: crash images are checked on forks while it waits inside its fence.
  *
  * INV-SIM-9   Two runs with the same workload, options and seed try the same images with the same positions.
  * INV-SIM-10  An image counts once for each state of the acknowledgements in which it was verified.
@@ -18,12 +18,12 @@ import {
   type InstantKind,
 } from './crash-report.js';
 import { type CrashImage, type DirtyUnit, UNIT_BYTES } from './dirty-unit.js';
-import { hashed, mix, pathSeed, unitHash } from './durable-image.js';
 import { endJob } from './end-job.js';
+import type { MediumObserver } from './medium-controls.js';
 import { mixSeeds } from './random.js';
 import { Scratch } from './scratch.js';
 import { SimulatedMedium } from './simulated-medium.js';
-import type { MediumObserver } from './simulated-memory.js';
+import { changeHash, hashed, mix, pathSeed, wordsOf } from './unit-hash.js';
 
 /** Through this the workload says what it has been promised. `M` is a snapshot of the model: plain data, not changed later. */
 export interface WorkloadLog<M> {
@@ -46,7 +46,7 @@ export interface CrashContext<M> {
   /** The model that was being committed; undefined if there was none. */
   readonly pending: M | undefined;
   readonly kind: InstantKind;
-  /** The step whose fence was about to take effect; null at other instants. */
+  /** The step whose fence was about to take effect, or that has just written; null at other instants. */
   readonly step: Step | null;
   readonly position: CrashPosition;
   /** 0 for a crash of the workload, 1 for a crash during the recovery from one. */
@@ -164,8 +164,11 @@ class Exploration<M> {
     };
     return {
       onFence: (_path, step) => at('fence', step),
+      onWrite: (_path, step) => at('write', step),
       onGrow: () => at('grow', null),
+      onTruncate: () => at('truncate', null),
       onPublish: () => at('publish', null),
+      onRemove: () => at('remove', null),
       end: () => at('end', null),
     };
   }
@@ -289,14 +292,11 @@ class ImageHash {
 
 function changesOf({ path, offset, values }: DirtyUnit): Uint32Array {
   const seed = pathSeed(path);
-  const unit = offset / UNIT_BYTES;
+  const durable = wordsOf(values[0] as Uint8Array);
   const changes = new Uint32Array(2 * values.length);
-  unitHash(seed, unit, values[0] as bigint);
-  const [low = 0, high = 0] = hashed;
   values.forEach((value, index) => {
-    unitHash(seed, unit, value);
-    changes[2 * index] = low ^ (hashed[0] as number);
-    changes[2 * index + 1] = high ^ (hashed[1] as number);
+    changeHash(seed, offset / UNIT_BYTES, durable, wordsOf(value));
+    changes.set(hashed, 2 * index);
   });
   return changes;
 }

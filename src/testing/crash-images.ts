@@ -8,8 +8,8 @@
  */
 import { LINE_BYTES } from '../format/index.js';
 import type { CrashImage, DirtyUnit } from './dirty-unit.js';
-import { mix } from './durable-image.js';
 import { Random } from './random.js';
+import { mix } from './unit-hash.js';
 
 /** How many crash images, and which. */
 export interface CrashImageOptions {

@@ -3,10 +3,13 @@
  */
 import { AssertionError } from 'node:assert';
 import { STEP, type Step } from '../memory/index.js';
-import type { CrashImage, DirtyUnit } from './dirty-unit.js';
+import { type CrashImage, type DirtyUnit, UNIT_BYTES } from './dirty-unit.js';
 
-/** At what kind of instant a crash was tried: before a fence or a growth took effect, after a publish, at the end. */
-export type InstantKind = 'fence' | 'grow' | 'publish' | 'end';
+/**
+ * At what kind of instant a crash was tried: before a fence or sync, a growth, the cutting or the removal of a log took
+ * effect, after a write or a publish, at the end.
+ */
+export type InstantKind = 'fence' | 'write' | 'grow' | 'truncate' | 'publish' | 'remove' | 'end';
 
 /**
  * Where a crash image stands in an exploration: the number of the instant, of the image there and, for a crash
@@ -18,9 +21,11 @@ export type CrashPosition = readonly number[];
 export interface ChosenUnit {
   readonly path: string;
   readonly offset: number;
-  /** The durable value, in hexadecimal. */
+  /** Length of the unit. */
+  readonly bytes: number;
+  /** The durable content in hexadecimal; of a unit of more than 8 bytes those where they differ first. */
   readonly durable: string;
-  /** The value in the image; differs from `durable` if the unit had reached the medium. */
+  /** The content in the image; differs from `durable` if something had reached the medium. */
   readonly found: string;
 }
 
@@ -30,7 +35,7 @@ export interface CrashViolation {
   /** Give it as `only` to see this image again, and nothing else. */
   readonly position: CrashPosition;
   readonly kind: InstantKind;
-  /** Name of the protocol step (`STEP`) at whose fence it was; null at other instants. */
+  /** Name of the protocol step (`STEP`) at whose fence or write it was; null at other instants. */
   readonly step: string | null;
   /** Transactions acknowledged before the crash. */
   readonly acknowledged: number;
@@ -48,9 +53,9 @@ export interface CrashReport {
   readonly nestedImages: number;
   /** Images that were not verified again, because the same one was before, after the same acknowledgements. */
   readonly duplicates: number;
-  /** Fences of the workload at which crashes were tried. */
+  /** Fences and syncs of the workload at which crashes were tried. */
   readonly fences: number;
-  /** Fences, publishings, growths and the end. */
+  /** All instants of the workload at which crashes were tried: see `InstantKind`. */
   readonly instants: number;
   readonly violations: readonly CrashViolation[];
 }
@@ -99,13 +104,19 @@ export function assertCrashSafe(report: CrashReport): void {
   throw failure;
 }
 
-function chosenUnit(unit: DirtyUnit, chosen: number): ChosenUnit {
-  const { path, offset, values } = unit;
-  return { path, offset, durable: hex(values[0] as bigint), found: hex(values[chosen] as bigint) };
+function chosenUnit({ path, offset, values }: DirtyUnit, chosen: number): ChosenUnit {
+  const durable = values[0] as Uint8Array;
+  const found = values[chosen] as Uint8Array;
+  const different = durable.findIndex((byte, index) => byte !== found[index]);
+  const from = Math.max(0, different) & ~(UNIT_BYTES - 1);
+  return { path, offset, bytes: durable.length, durable: hex(durable, from), found: hex(found, from) };
 }
 
-function hex(value: bigint): string {
-  return `0x${value.toString(16).padStart(16, '0')}`;
+/** A unit of 8 bytes as a little-endian word. */
+function hex(bytes: Uint8Array, from: number): string {
+  const word = Buffer.from(bytes.subarray(from, from + UNIT_BYTES)).readBigUInt64LE();
+  const digits = word.toString(16).padStart(16, '0');
+  return bytes.length === UNIT_BYTES ? `0x${digits}` : `+${from}: 0x${digits}`;
 }
 
 function stepName(step: Step): string {

@@ -1,26 +1,34 @@
 /**
- * What a crash can leave, as data: the units of 8 bytes whose content on the medium is uncertain, and one
- * choice among the values that each of them may have. The medium makes the list, `crash-images.ts` makes the
- * choices, `SimulatedMedium.fork` turns a choice into a medium again. Nothing here has behaviour of its own.
+ * What a crash can leave, as data: the units whose content on the medium is uncertain, and one choice among the
+ * contents that each of them may have. The medium makes the list, `crash-images.ts` makes the choices,
+ * `SimulatedMedium.fork` turns a choice into a medium again. Nothing here has behaviour of its own.
  */
 
-/** Bytes that reach a medium together or not at all: an aligned 8-byte store is never torn. */
+/** Bytes that reach persistent memory together or not at all: an aligned 8-byte store is never torn. */
 export const UNIT_BYTES = 8;
 
-/** A unit of 8 bytes that may or may not have reached the medium. */
+/**
+ * Bytes that may or may not have reached the medium, all of them or none: 8 bytes of persistent memory, a sector of a
+ * log, a page of a pool's file on a disk.
+ */
 export interface DirtyUnit {
   readonly path: string;
-  /** Position in the file in bytes; a multiple of 8. */
+  /** Position in the file in bytes; a multiple of the length. */
   readonly offset: number;
   /**
-   * What a crash may find here, without repeats, as little-endian words of 64 bits. `values[0]` is the durable
-   * value; the others were stored later, in this order. At least two.
+   * What a crash may find here, without repeats, each as long as the unit. `values[0]` is the durable content; the
+   * others were stored later, in this order. At least two. Not to be changed.
    */
-  readonly values: readonly bigint[];
-  /** Index in `values` of what the program reads at present. */
+  readonly values: readonly Uint8Array[];
+  /** Index in `values` of what programs read at present. */
   readonly current: number;
-  /** Whether its line was flushed since the last fence: the next fence makes it durable. */
+  /** Whether the next fence or sync makes something durable here that is not so yet. */
   readonly flushed: boolean;
+  /**
+   * For each of `values` when it was written first: a number that grows with each write to the medium; 0 for the
+   * durable one. Null for stores to a mapping, which have no order.
+   */
+  readonly written: readonly number[] | null;
 }
 
 /** One state in which a crash may leave the medium. */

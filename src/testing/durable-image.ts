@@ -5,21 +5,22 @@
  * INV-SIM-1  A shared flat image is never written to; a write copies the page first.
  * INV-SIM-2  Two images of one file have the same hash if they have the same bytes, however they came about.
  *
- * It knows bytes, not what made them durable: that is `simulated-file.ts`.
+ * It knows bytes, not what made them durable: that is `mapped-content.ts` and `written-content.ts`.
  */
 import { PAGE_BYTES } from '../format/index.js';
 import { UNIT_BYTES } from './dirty-unit.js';
+import { changeHash, hashed, wordsOf } from './unit-hash.js';
 
 const UNITS_PER_PAGE = PAGE_BYTES / UNIT_BYTES;
 const WORDS_PER_PAGE = PAGE_BYTES / 4;
 /** Pages compared in one go; most of a pool does not change between two fences. */
 const CHUNK_PAGES = 16;
 
-interface Page {
-  /** The same bytes as words and as units. */
-  readonly words: Uint32Array;
-  readonly units: BigUint64Array;
-}
+/** The bytes of a page as words. */
+type Page = Uint32Array;
+
+/** What a file grows by; never written to. */
+const ZERO_PAGE: Page = new Uint32Array(WORDS_PER_PAGE);
 
 interface Origin {
   /** Whether the flat image belongs to this image alone. */
@@ -34,10 +35,11 @@ export class DurableImage {
   #flat: Buffer;
   #exclusive: boolean;
   readonly #pages: Page[];
+  /** Pages with memory of their own. The others lie in the flat image or, behind its end, are zero. */
   readonly #own = new Set<number>();
   /** Tells this file's units from those of another one. */
   readonly #seed: number;
-  /** Two words of a hash of the content; see `unitHash`. */
+  /** Two words of a hash of the content; see `changeHash`. */
   hashLow: number;
   hashHigh: number;
 
@@ -52,10 +54,14 @@ export class DurableImage {
 
   /** An image with a copy of `bytes`, and zeros up to `sizeBytes`; `seed` is `pathSeed` of the file. */
   static from(bytes: Uint8Array, sizeBytes: number, seed: number): DurableImage {
-    const flat = Buffer.from(new ArrayBuffer(pagesOf(sizeBytes) * PAGE_BYTES));
+    const flat = Buffer.from(new ArrayBuffer(pagesOf(bytes.length) * PAGE_BYTES));
     flat.set(bytes);
-    const image = new DurableImage(flat, viewPages(flat), { exclusive: true, seed, hashLow: 0, hashHigh: 0 });
-    image.#hashAll();
+    const pages = viewPages(flat);
+    const image = new DurableImage(flat, pages, { exclusive: true, seed, hashLow: 0, hashHigh: 0 });
+    pages.forEach((page, number) => {
+      image.#hashChange(number, 0, ZERO_PAGE, page);
+    });
+    image.grow(sizeBytes);
     return image;
   }
 
@@ -69,54 +75,79 @@ export class DurableImage {
   copy(): DurableImage {
     this.#flatten();
     const flat = Buffer.from(new Uint8Array(this.#flat).buffer);
-    return new DurableImage(flat, viewPages(flat), this.#origin(true));
+    const copy = new DurableImage(flat, viewPages(flat), this.#origin(true));
+    copy.grow(this.#pages.length * PAGE_BYTES);
+    return copy;
   }
 
+  /** New bytes are zero. */
   grow(sizeBytes: number): void {
     const pages = pagesOf(sizeBytes);
-    while (this.#pages.length < pages) {
-      this.#own.add(this.#pages.length);
-      this.#pages.push(newPage());
+    while (this.#pages.length < pages) this.#pages.push(ZERO_PAGE);
+  }
+
+  /** Bytes beyond `sizeBytes` are gone, or zero in what remains of their page. */
+  truncate(sizeBytes: number): void {
+    const pages = pagesOf(sizeBytes);
+    const rest = sizeBytes % PAGE_BYTES;
+    if (rest > 0) {
+      const last = new Uint8Array(PAGE_BYTES);
+      this.read(sizeBytes - rest, last.subarray(0, rest));
+      this.write(sizeBytes - rest, last);
     }
+    for (let page = pages; page < this.#pages.length; page++) {
+      this.#hashChange(page, 0, this.#pages[page] as Page, ZERO_PAGE);
+      this.#own.delete(page);
+    }
+    this.#pages.length = Math.min(pages, this.#pages.length);
+    this.#flat = this.#flat.subarray(0, pages * PAGE_BYTES);
   }
 
   /** The page's bytes as words; read only. */
-  wordsOf(page: number): Uint32Array {
-    return (this.#pages[page] as Page).words;
+  pageWords(page: number): Uint32Array {
+    return this.#pages[page] as Page;
   }
 
-  read(unit: number): bigint {
-    return (this.#pages[Math.floor(unit / UNITS_PER_PAGE)] as Page).units[unit % UNITS_PER_PAGE] as bigint;
-  }
-
-  write(unit: number, value: bigint): void {
-    const at = Math.floor(unit / UNITS_PER_PAGE);
-    let page = this.#pages[at] as Page;
-    if (!this.#exclusive && !this.#own.has(at)) {
-      const copy = newPage();
-      copy.words.set(page.words);
-      this.#pages[at] = copy;
-      this.#own.add(at);
-      page = copy;
+  /** Copies [at, at + target.length); what lies behind the end is zero. */
+  read(at: number, target: Uint8Array): void {
+    const end = at + target.length;
+    const flatEnd = Math.max(at, Math.min(end, this.#flat.length));
+    if (flatEnd > at) target.set(this.#flat.subarray(at, flatEnd));
+    target.fill(0, flatEnd - at);
+    if (this.#own.size === 0) return;
+    for (let page = Math.floor(at / PAGE_BYTES); page * PAGE_BYTES < end; page++) {
+      if (!this.#own.has(page)) continue;
+      const start = page * PAGE_BYTES;
+      const from = Math.max(at, start);
+      const bytes = bytesOf(this.#pages[page] as Page).subarray(from - start, end - start);
+      target.set(bytes, from - at);
     }
-    const slot = unit % UNITS_PER_PAGE;
-    this.#hash(unit, page.units[slot] as bigint);
-    page.units[slot] = value;
-    this.#hash(unit, value);
   }
 
-  /** Copies the whole content. */
-  copyTo(target: Uint8Array): void {
-    target.set(target.length < this.#flat.length ? this.#flat.subarray(0, target.length) : this.#flat);
-    for (const page of this.#own) {
-      const { words } = this.#pages[page] as Page;
-      const at = page * PAGE_BYTES;
-      if (at >= target.length) continue;
-      target.set(
-        new Uint8Array(words.buffer, words.byteOffset, Math.min(PAGE_BYTES, target.length - at)),
-        at,
-      );
+  /** Overwrites whole units of 8 bytes. */
+  write(at: number, bytes: Uint8Array): void {
+    const end = at + bytes.length;
+    for (let from = at; from < end; ) {
+      const number = Math.floor(from / PAGE_BYTES);
+      const start = number * PAGE_BYTES;
+      const to = Math.min(end, start + PAGE_BYTES);
+      this.#writePage(number, from - start, wordsOf(bytes.subarray(from - at, to - at)));
+      from = to;
     }
+  }
+
+  /** The value of a unit of 8 bytes. */
+  readUnit(unit: number): bigint {
+    const page = this.#pages[Math.floor(unit / UNITS_PER_PAGE)] as Page;
+    const word = (unit % UNITS_PER_PAGE) * 2;
+    valueWords[0] = page[word] as number;
+    valueWords[1] = page[word + 1] as number;
+    return valueBits[0] as bigint;
+  }
+
+  writeUnit(unit: number, value: bigint): void {
+    valueBits[0] = value;
+    this.#writePage(Math.floor(unit / UNITS_PER_PAGE), (unit % UNITS_PER_PAGE) * UNIT_BYTES, valueWords);
   }
 
   /** Calls `visit` with each unit that differs; `current` covers whole pages, `words` are the same bytes. */
@@ -128,12 +159,30 @@ export class DurableImage {
       if (this.#isFlat(first, end) && sameBytes(flat, current, first, end)) continue;
       for (let page = first; page < end; page++) {
         if (this.#isFlat(page, page + 1) && sameBytes(flat, current, page, page + 1)) continue;
-        diffPage(this.wordsOf(page), words, page, visit);
+        diffPage(this.pageWords(page), words, page, visit);
       }
     }
   }
 
+  #writePage(number: number, at: number, words: Uint32Array): void {
+    const page = this.#writable(number);
+    const first = at / 4;
+    this.#hashChange(number, first, page.subarray(first, first + words.length), words);
+    page.set(words, first);
+  }
+
+  #writable(number: number): Page {
+    const page = this.#pages[number] as Page;
+    const isFlat = (number + 1) * PAGE_BYTES <= this.#flat.length;
+    if ((this.#exclusive && isFlat) || this.#own.has(number)) return page;
+    const copy = page.slice();
+    this.#pages[number] = copy;
+    this.#own.add(number);
+    return copy;
+  }
+
   #isFlat(first: number, end: number): boolean {
+    if (end * PAGE_BYTES > this.#flat.length) return false;
     if (this.#own.size === 0) return true;
     for (let page = first; page < end; page++) if (this.#own.has(page)) return false;
     return true;
@@ -142,33 +191,24 @@ export class DurableImage {
   /** Brings all pages into one flat image that is not shared with an older one. */
   #flatten(): void {
     if (this.#own.size === 0) return;
-    const flat = Buffer.from(new ArrayBuffer(this.#pages.length * PAGE_BYTES));
-    this.copyTo(flat);
+    let bytes = this.#flat.length;
+    for (const page of this.#own) bytes = Math.max(bytes, (page + 1) * PAGE_BYTES);
+    const flat = Buffer.from(new ArrayBuffer(bytes));
+    this.read(0, flat);
     this.#flat = flat;
     this.#own.clear();
     this.#exclusive = true;
-    const pages = viewPages(flat);
-    for (let page = 0; page < pages.length; page++) this.#pages[page] = pages[page] as Page;
+    viewPages(flat).forEach((page, number) => {
+      this.#pages[number] = page;
+    });
   }
 
   #origin(exclusive: boolean): Origin {
     return { exclusive, seed: this.#seed, hashLow: this.hashLow, hashHigh: this.hashHigh };
   }
 
-  #hashAll(): void {
-    for (let page = 0; page < this.#pages.length; page++) {
-      const { units } = this.#pages[page] as Page;
-      for (let slot = 0; slot < UNITS_PER_PAGE; slot++) {
-        const value = units[slot] as bigint;
-        if (value === 0n) continue;
-        this.#hash(page * UNITS_PER_PAGE + slot, 0n);
-        this.#hash(page * UNITS_PER_PAGE + slot, value);
-      }
-    }
-  }
-
-  #hash(unit: number, value: bigint): void {
-    unitHash(this.#seed, unit, value);
+  #hashChange(page: number, firstWord: number, before: Uint32Array, after: Uint32Array): void {
+    changeHash(this.#seed, page * UNITS_PER_PAGE + firstWord / 2, before, after);
     this.hashLow ^= hashed[0] as number;
     this.hashHigh ^= hashed[1] as number;
   }
@@ -176,57 +216,19 @@ export class DurableImage {
 
 const valueBits = new BigUint64Array(1);
 const valueWords = new Uint32Array(valueBits.buffer);
-/** The result of the last `unitHash`: two words. */
-export const hashed = new Uint32Array(2);
-
-/**
- * Hashes "this unit of the file has this value" to two words, in `hashed`. The hash of an image is the exclusive or of its
- * units (Zobrist), so that changing a unit changes the hash at the price of that unit.
- */
-export function unitHash(seed: number, unit: number, value: bigint): void {
-  valueBits[0] = value;
-  const low = valueWords[0] as number;
-  const high = valueWords[1] as number;
-  const place = (unit ^ seed) >>> 0;
-  const a = mix(low ^ mix(place + 0x9e3779b9));
-  const b = mix(high ^ mix(a + place));
-  hashed[0] = b;
-  hashed[1] = mix(b ^ mix(low + 0x85ebca6b) ^ a);
-}
-
-/** A number for a file's name. */
-export function pathSeed(path: string): number {
-  let hash = 0;
-  for (let index = 0; index < path.length; index++) hash = mix(hash ^ path.charCodeAt(index)) + index;
-  return hash >>> 0;
-}
-
-/** The finaliser of MurmurHash3. */
-export function mix(value: number): number {
-  let hash = value | 0;
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
-  return (hash ^ (hash >>> 16)) >>> 0;
-}
 
 function pagesOf(bytes: number): number {
   return Math.ceil(bytes / PAGE_BYTES);
 }
 
-function newPage(): Page {
-  return pageOn(new ArrayBuffer(PAGE_BYTES), 0);
-}
-
-function pageOn(buffer: ArrayBufferLike, offset: number): Page {
-  return {
-    words: new Uint32Array(buffer, offset, WORDS_PER_PAGE),
-    units: new BigUint64Array(buffer, offset, UNITS_PER_PAGE),
-  };
+function bytesOf(page: Page): Uint8Array {
+  return new Uint8Array(page.buffer, page.byteOffset, PAGE_BYTES);
 }
 
 function viewPages(flat: Buffer): Page[] {
   const pages: Page[] = [];
-  for (let at = 0; at < flat.length; at += PAGE_BYTES) pages.push(pageOn(flat.buffer, flat.byteOffset + at));
+  for (let at = 0; at < flat.length; at += PAGE_BYTES)
+    pages.push(new Uint32Array(flat.buffer, flat.byteOffset + at, WORDS_PER_PAGE));
   return pages;
 }
 

@@ -1,16 +1,27 @@
 /**
- * Operations of the simulated medium that fail on purpose: the n-th flush, fence or growth, once or from then on.
- * Counting starts when the fault is injected. What a failed operation leaves behind is decided where it happens
- * (`simulated-medium.ts`).
+ * Operations of the simulated medium that fail on purpose: the n-th of a kind, once or from then on. Counting starts when
+ * the fault is injected. What a failed operation leaves behind is decided where it happens (`simulated-memory.ts`,
+ * `written-file.ts`).
  */
 import { IoError, PoolFullError } from '../errors/index.js';
 
-/** Operations that can be made to fail. */
-export type FaultyOperation = 'flush' | 'fence' | 'grow';
+/**
+ * Operations that can be made to fail: those of a pool (`flush`, `fence`, `grow`), of its write-ahead log (`walWrite`,
+ * `walSync`, `extend`), and of the checkpoints in the background (`pageWrite`, `pageSync`).
+ */
+export type FaultyOperation =
+  | 'flush'
+  | 'fence'
+  | 'grow'
+  | 'walWrite'
+  | 'walSync'
+  | 'extend'
+  | 'pageWrite'
+  | 'pageSync';
 
 /** A failure to come. */
 export interface Fault {
-  /** What fails, or `any` of the three. */
+  /** What fails, or `any` of them. */
   readonly operation: FaultyOperation | 'any';
   /** Which one fails, counted from 1 since the injection. */
   readonly at: number;
@@ -44,7 +55,7 @@ export class Faults {
 
   /**
    * Counts an operation.
-   * @throws IoError (flush, fence) or PoolFullError (grow) when it is one that fails
+   * @throws PoolFullError (grow, extend) or IoError when it is one that fails
    */
   check(operation: FaultyOperation, path: string): void {
     let failing: ActiveFault | null = null;
@@ -63,7 +74,7 @@ export class Faults {
 
 function failure(operation: FaultyOperation, path: string, active: ActiveFault): Error {
   const details = { path, operation, count: active.seen };
-  if (operation === 'grow') {
+  if (operation === 'grow' || operation === 'extend') {
     return new PoolFullError(`${path}: no space left (injected at growth ${active.seen})`, details);
   }
   return new IoError(`${path}: ${operation} failed (injected at number ${active.seen})`, details);

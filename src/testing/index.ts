@@ -21,7 +21,7 @@ export {
 } from './crash-report.js';
 export type { CrashImage, DirtyUnit } from './dirty-unit.js';
 export type { Fault, FaultyOperation, InjectedFault } from './faults.js';
+export type { MediumObserver } from './medium-controls.js';
 export { mixSeeds, Random } from './random.js';
 export { Scratch } from './scratch.js';
 export { SimulatedMedium, type SimulatedMediumOptions } from './simulated-medium.js';
-export type { MediumObserver } from './simulated-memory.js';

@@ -1,205 +1,113 @@
 /**
- * One file of the simulated medium: what programs read and write (`current`), what a crash cannot take away
- * (`durable`), and for each unit of 8 bytes the values stored since, any of which a crash may find.
+ * One file of the simulated medium: its name, its size, the bytes that a crash cannot take away, and in front of them what
+ * programs see: the content of a mapping that they store to (`mapped-content.ts`), or of what they wrote with system
+ * calls (`written-content.ts`), whichever they used last.
  *
- * INV-SIM-3  Between fences a dirty unit may hold its durable value or any value seen in it since, whatever the
- *            other units hold.
- * INV-SIM-4  A fence makes durable what a line held when it was last flushed, and nothing else. What was stored to
- *            it after that flush stays dirty.
- * INV-SIM-5  A failed fence guarantees nothing, and neither does a later one, for lines flushed before it: they
- *            must be flushed again (as pages are after a failed fsync).
- *
- * Stores cannot be intercepted: they are found by comparing `current` with `durable` (`capture`). A value that is
- * overwritten before anybody looks is not known; while it is observed, the medium
- * looks at every flush, fence and growth.
+ * A file that is used in another way than before keeps what programs see; what was uncertain about it is then either
+ * durable content or what they see.
  */
-import { LINE_BYTES, PAGE_BYTES } from '../format/index.js';
-import { type DirtyUnit, UNIT_BYTES } from './dirty-unit.js';
+import { PAGE_BYTES } from '../format/index.js';
+import type { DirtyUnit } from './dirty-unit.js';
 import type { DurableImage } from './durable-image.js';
-import { detach, type Scratch } from './scratch.js';
-
-const UNITS_PER_LINE = LINE_BYTES / UNIT_BYTES;
-const LINES_PER_PAGE = PAGE_BYTES / LINE_BYTES;
-const WORDS_PER_LINE = LINE_BYTES / 4;
-const NOT_FLUSHED = -1;
-/** Values of one unit that a crash image can choose among; of more, the oldest are left out. */
-const MAX_VALUES = 256;
-
-/** Values seen in a unit since it was durable, oldest first; never empty, no two neighbours alike. */
-interface History {
-  readonly values: bigint[];
-  /** Index of the value that the next fence makes durable. */
-  flushed: number;
-}
-
-/** One file: its content as the program sees it, and what is known to be durable. */
-export class SimulatedFile {
-  readonly path: string;
-  published: boolean;
-  sizeBytes: number;
-  /** Whether a `Memory` has it open: the lock. */
-  locked = false;
-  readonly durable: DurableImage;
-  readonly #history = new Map<number, History>();
-  readonly #flushed = new Set<number>();
-  readonly #scratch: Scratch | null;
-  #current: ArrayBuffer | null = null;
-  #bytes: Buffer = Buffer.alloc(0);
-  #words = new Uint32Array(0);
-  #units = new BigUint64Array(0);
-
-  constructor(path: string, options: FileOptions) {
-    this.path = path;
-    this.published = options.published;
-    this.sizeBytes = options.sizeBytes;
-    this.durable = options.durable;
-    this.#scratch = options.scratch;
-  }
-
-  /** The buffer to hand out: at least `reserveBytes` long, with the current content. */
-  attach(reserveBytes: number): ArrayBuffer {
-    const old = this.#current;
-    if (old !== null && old.byteLength === reserveBytes) return old;
-    const buffer = this.#scratch?.take(reserveBytes) ?? new ArrayBuffer(reserveBytes);
-    const covered = new Uint8Array(buffer, 0, wholePages(this.sizeBytes));
-    if (old === null) this.durable.copyTo(covered);
-    else covered.set(new Uint8Array(old, 0, covered.length));
-    if (old !== null) this.#scratch?.give(old);
-    this.#use(buffer);
-    return buffer;
-  }
-
-  /** Takes the buffer away from its views; the content stays, with what is uncertain about it. */
-  detach(): void {
-    if (this.#current !== null) this.#use(detach(this.#current));
-  }
-
-  /** Gives the memory back. The file is gone. */
-  release(): void {
-    if (this.#current === null) return;
-    const buffer = detach(this.#current);
-    this.#current = null;
-    this.#scratch?.give(buffer);
-  }
-
-  /** New bytes are zero, for the program and on the medium. */
-  grow(sizeBytes: number): void {
-    const from = wholePages(this.sizeBytes);
-    const to = wholePages(sizeBytes);
-    this.#bytes.fill(0, from, to);
-    this.durable.grow(sizeBytes);
-    this.sizeBytes = sizeBytes;
-  }
-
-  /** The content as the program sees it. */
-  currentBytes(): Uint8Array {
-    const bytes = new Uint8Array(wholePages(this.sizeBytes));
-    if (this.#current === null) this.durable.copyTo(bytes);
-    else bytes.set(new Uint8Array(this.#current, 0, bytes.length));
-    return bytes.slice(0, this.sizeBytes);
-  }
-
-  /** Flushes every line that [at, at + bytes) touches and returns how many they are. */
-  flush(at: number, bytes: number): number {
-    if (bytes === 0) return 0;
-    const first = Math.floor(at / LINE_BYTES);
-    const end = Math.ceil((at + bytes) / LINE_BYTES);
-    for (let line = first; line < end; line++) this.#flushLine(line);
-    return end - first;
-  }
-
-  /** What a fence does: flushed values become durable. */
-  settle(): void {
-    for (const unit of this.#flushed) {
-      const history = this.#history.get(unit) as History;
-      const { values, flushed } = history;
-      this.durable.write(unit, values[flushed] as bigint);
-      if (flushed === values.length - 1) {
-        this.#history.delete(unit);
-      } else {
-        values.splice(0, flushed + 1);
-        history.flushed = NOT_FLUSHED;
-      }
-    }
-    this.#flushed.clear();
-  }
-
-  /** What a failed fence does: flushes since the last one are void. */
-  voidFlushes(): void {
-    for (const unit of this.#flushed) (this.#history.get(unit) as History).flushed = NOT_FLUSHED;
-    this.#flushed.clear();
-  }
-
-  /** Finds all stores since the last look. */
-  capture(): void {
-    if (this.#current === null) return;
-    const units = this.#units;
-    for (const [unit, { values }] of this.#history) {
-      const value = units[unit] as bigint;
-      if (values[values.length - 1] !== value) values.push(value);
-    }
-    this.durable.diff(this.#bytes, this.#words, (unit) => {
-      if (!this.#history.has(unit)) {
-        this.#history.set(unit, { values: [units[unit] as bigint], flushed: NOT_FLUSHED });
-      }
-    });
-  }
-
-  /** All uncertain units by address. */
-  dirtyUnits(): DirtyUnit[] {
-    this.capture();
-    const dirty: DirtyUnit[] = [];
-    for (const [unit, history] of this.#history) {
-      const values = [...new Set([this.durable.read(unit), ...history.values])];
-      if (values.length === 1) continue;
-      if (values.length > MAX_VALUES) values.splice(1, values.length - MAX_VALUES);
-      const current = values.indexOf(history.values[history.values.length - 1] as bigint);
-      const flushed = history.flushed !== NOT_FLUSHED;
-      dirty.push({ path: this.path, offset: unit * UNIT_BYTES, values, current, flushed });
-    }
-    return dirty.sort((a, b) => a.offset - b.offset);
-  }
-
-  #flushLine(line: number): void {
-    const page = Math.floor(line / LINES_PER_PAGE);
-    const durable = this.durable.wordsOf(page);
-    const inPage = (line % LINES_PER_PAGE) * WORDS_PER_LINE;
-    const inFile = line * WORDS_PER_LINE;
-    for (let slot = 0; slot < UNITS_PER_LINE; slot++) {
-      const unit = line * UNITS_PER_LINE + slot;
-      const a = inPage + slot * 2;
-      const b = inFile + slot * 2;
-      const changed = durable[a] !== this.#words[b] || durable[a + 1] !== this.#words[b + 1];
-      if (changed || this.#history.has(unit)) this.#flushUnit(unit);
-    }
-  }
-
-  #flushUnit(unit: number): void {
-    const value = this.#units[unit] as bigint;
-    let history = this.#history.get(unit);
-    if (history === undefined) {
-      history = { values: [value], flushed: NOT_FLUSHED };
-      this.#history.set(unit, history);
-    } else if (history.values[history.values.length - 1] !== value) {
-      history.values.push(value);
-    }
-    history.flushed = history.values.length - 1;
-    this.#flushed.add(unit);
-  }
-
-  #use(buffer: ArrayBuffer): void {
-    this.#current = buffer;
-    this.#bytes = Buffer.from(buffer);
-    this.#words = new Uint32Array(buffer);
-    this.#units = new BigUint64Array(buffer);
-  }
-}
+import { MappedContent } from './mapped-content.js';
+import type { Scratch } from './scratch.js';
+import { type WriteClock, WrittenContent } from './written-content.js';
 
 interface FileOptions {
   readonly published: boolean;
   readonly sizeBytes: number;
   readonly durable: DurableImage;
   readonly scratch: Scratch | null;
+  readonly clock: WriteClock;
+}
+
+/** One file: its content as programs see it, and what is known to be durable. */
+export class SimulatedFile {
+  readonly path: string;
+  published: boolean;
+  /** Whether somebody has it open: the lock. */
+  locked = false;
+  readonly durable: DurableImage;
+  readonly scratch: Scratch | null;
+  readonly #clock: WriteClock;
+  #sizeBytes: number;
+  #content: MappedContent | WrittenContent | null = null;
+
+  constructor(path: string, options: FileOptions) {
+    this.path = path;
+    this.published = options.published;
+    this.durable = options.durable;
+    this.scratch = options.scratch;
+    this.#clock = options.clock;
+    this.#sizeBytes = options.sizeBytes;
+  }
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  /** The content, to be stored to through a mapping. */
+  mapped(): MappedContent {
+    if (this.#content instanceof MappedContent) return this.#content;
+    const content = new MappedContent(this.path, this.durable, this.scratch);
+    if (this.#content !== null) {
+      const pageBytes = wholePages(this.#sizeBytes);
+      this.#content.read(0, new Uint8Array(content.attach(pageBytes, pageBytes)));
+    }
+    this.#content = content;
+    return content;
+  }
+
+  /** The content, to be written in units of this size. */
+  written(unitBytes: number): WrittenContent {
+    if (this.#content instanceof WrittenContent && this.#content.unitBytes === unitBytes)
+      return this.#content;
+    const content = new WrittenContent(this.path, this.durable, { unitBytes, clock: this.#clock });
+    if (this.#content !== null) content.write(0, this.currentBytes());
+    this.release();
+    this.#content = content;
+    return content;
+  }
+
+  /** New bytes are zero, for programs and on the medium. */
+  grow(sizeBytes: number): void {
+    const from = wholePages(this.#sizeBytes);
+    this.durable.grow(sizeBytes);
+    if (this.#content instanceof MappedContent) this.#content.grow(from, wholePages(sizeBytes));
+    this.#sizeBytes = sizeBytes;
+  }
+
+  /** Cuts a file that is written to. */
+  truncate(sizeBytes: number): void {
+    this.durable.truncate(sizeBytes);
+    if (this.#content instanceof WrittenContent) this.#content.truncate(sizeBytes);
+    this.#sizeBytes = sizeBytes;
+  }
+
+  /** A copy of the content as programs see it. */
+  currentBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.#sizeBytes);
+    (this.#content ?? this.durable).read(0, bytes);
+    return bytes;
+  }
+
+  /** A copy of what a crash cannot take away. */
+  durableBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.#sizeBytes);
+    this.durable.read(0, bytes);
+    return bytes;
+  }
+
+  /** All uncertain units by address. */
+  dirtyUnits(): DirtyUnit[] {
+    return this.#content?.dirtyUnits() ?? [];
+  }
+
+  /** Gives the memory back. What programs see is gone. */
+  release(): void {
+    if (this.#content instanceof MappedContent) this.#content.release();
+    this.#content = null;
+  }
 }
 
 /** The size in bytes of the pages that hold this many bytes. */

@@ -1,64 +1,57 @@
 /**
- * An open mapping of a file of the simulated medium. Stores go to `buffer` as on any other backend; `flush`, `fence`,
- * `grow` and `publish` are where the medium may leave a step out, make it fail, or let an observer look at what
- * a crash at this instant could leave.
- *
- * Order of a fence: skip, fault, look for stores, observers, and then it takes effect.
+ * An open pool of the simulated medium. Stores go to `buffer` as on any other backend; what happens to them from there
+ * is decided by how the file is mapped (`mapping.ts`).
  */
 import { PoolClosedError, PoolFullError, PoolOpenError } from '../errors/index.js';
 import { GRANULE_BYTES, LINE_BYTES, type Offset } from '../format/index.js';
-import type { Memory, MemoryInfo, PersistCounters, Step } from '../memory/index.js';
-import type { Faults } from './faults.js';
+import type {
+  Domain,
+  LogKind,
+  Memory,
+  MemoryInfo,
+  PersistCounters,
+  Step,
+  WalOpenOptions,
+  WriteAheadLog,
+} from '../memory/index.js';
+import { type Mapping, PrivateMapping, type Range, SharedMapping } from './mapping.js';
+import type { MediumControls } from './medium-controls.js';
 import type { SimulatedFile } from './simulated-file.js';
+import { SimulatedWal } from './simulated-wal.js';
+import type { Health } from './written-file.js';
 
-/** Is told at the instants that matter for a crash. Whatever it throws reaches the program under test. */
-export interface MediumObserver {
-  /** A file was opened or created. */
-  onOpen?(path: string): void;
-  /** A fence is about to take effect: the largest uncertainty until then. */
-  onFence?(path: string, step: Step): void;
-  /** A file is about to grow. */
-  onGrow?(path: string, sizeBytes: number): void;
-  /** A new file has just become visible under its name. */
-  onPublish?(path: string): void;
+interface MemoryOptions {
+  readonly reserveBytes: number;
+  readonly domain: Domain;
+  readonly log: LogKind;
 }
-
-/** What a mapping takes from its medium. */
-export interface MediumControls {
-  readonly observers: ReadonlySet<MediumObserver>;
-  readonly skip: ReadonlySet<Step>;
-  readonly faults: Faults;
-  /** Bytes that all files may have together. */
-  readonly capacityBytes: number;
-  usedBytes(): number;
-  /** @throws PoolOpenError when another file of this name was published meanwhile */
-  publish(file: SimulatedFile): void;
-  closed(file: SimulatedFile): void;
-}
-
-const INFO: MemoryInfo = {
-  backend: 'simulated',
-  domain: 'memory',
-  flushInstruction: 'simulated',
-  fileSystem: 'simulated',
-};
 
 /** A mapping of one simulated file; made by `SimulatedMedium.open`. */
 export class SimulatedMemory implements Memory {
-  readonly info = INFO;
-  readonly buffer: ArrayBuffer;
+  readonly info: MemoryInfo;
   readonly counters: PersistCounters = { fences: 0, lines: 0 };
   /** None: the portable writer is used, so that each of its flushes and fences is seen. */
   readonly recordWriter = null;
   readonly #file: SimulatedFile;
   readonly #controls: MediumControls;
+  readonly #health: Health = { failure: null };
+  readonly #mapping: Mapping;
+  #wal: SimulatedWal | null = null;
   #open = true;
 
-  constructor(file: SimulatedFile, reserveBytes: number, controls: MediumControls) {
+  constructor(file: SimulatedFile, controls: MediumControls, { reserveBytes, domain, log }: MemoryOptions) {
     this.#file = file;
     this.#controls = controls;
-    this.buffer = file.attach(reserveBytes);
+    this.#mapping =
+      log === 'redo'
+        ? new PrivateMapping(file, reserveBytes, { controls, health: this.#health })
+        : new SharedMapping(file, reserveBytes, controls);
+    this.info = { backend: 'simulated', domain, log, flushInstruction: 'simulated', fileSystem: 'simulated' };
     file.locked = true;
+  }
+
+  get buffer(): ArrayBuffer {
+    return this.#mapping.buffer;
   }
 
   get sizeBytes(): number {
@@ -81,47 +74,32 @@ export class SimulatedMemory implements Memory {
         details,
       );
     }
-    this.#look();
+    this.#mapping.look();
     for (const observer of this.#controls.observers) observer.onGrow?.(path, sizeBytes);
-    this.#file.grow(sizeBytes);
+    this.#mapping.grow(sizeBytes);
   }
 
   flush(at: Offset, bytes: number, step: Step): void {
     this.#assertOpen('flush');
     this.#assertInside(at, bytes);
-    if (this.#controls.skip.has(step)) return;
-    this.#controls.faults.check('flush', this.#file.path);
-    this.#look();
-    this.counters.lines += this.#file.flush(at, bytes);
+    this.counters.lines += this.#mapping.flush([{ at, bytes }], step);
   }
 
   flushRanges(ranges: Uint32Array, count: number, step: Step): void {
     this.#assertOpen('flush');
-    if (this.#controls.skip.has(step)) return;
-    this.#controls.faults.check('flush', this.#file.path);
-    this.#look();
+    const list: Range[] = [];
     for (let index = 0; index < count; index++) {
       const at = (ranges[2 * index] as number) * GRANULE_BYTES;
       const bytes = (ranges[2 * index + 1] as number) * GRANULE_BYTES;
       this.#assertInside(at, bytes);
-      this.counters.lines += this.#file.flush(at, bytes);
+      list.push({ at, bytes });
     }
+    this.counters.lines += this.#mapping.flush(list, step);
   }
 
   fence(step: Step): void {
     this.#assertOpen('fence');
-    const { observers, skip, faults } = this.#controls;
-    if (skip.has(step)) return;
-    try {
-      faults.check('fence', this.#file.path);
-    } catch (error) {
-      this.#file.voidFlushes();
-      throw error;
-    }
-    this.#look();
-    for (const observer of observers) observer.onFence?.(this.#file.path, step);
-    this.#file.settle();
-    this.counters.fences++;
+    if (this.#mapping.fence(step)) this.counters.fences++;
   }
 
   publish(): void {
@@ -134,18 +112,31 @@ export class SimulatedMemory implements Memory {
     for (const observer of this.#controls.observers) observer.onPublish?.(file.path);
   }
 
+  syncFile(): void {
+    this.#assertOpen('sync');
+    this.#mapping.syncFile();
+  }
+
+  openWal({ create }: WalOpenOptions): WriteAheadLog | null {
+    this.#assertOpen('open the log of');
+    const file = this.#controls.openLog(`${this.#file.path}-wal`, create);
+    if (file === null) return null;
+    const mapping = this.#mapping;
+    this.#wal = new SimulatedWal(file, this.#controls, {
+      synchronous: this.info.domain !== 'block',
+      health: this.#health,
+      pool: mapping instanceof PrivateMapping ? mapping : null,
+    });
+    return this.#wal;
+  }
+
   close(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#look();
-    this.#file.detach();
+    this.#wal?.close();
+    this.#mapping.detach();
     this.#file.locked = false;
     this.#controls.closed(this.#file);
-  }
-
-  /** Keeps values that are about to be overwritten, if anybody could ask for them. */
-  #look(): void {
-    if (this.#controls.observers.size > 0) this.#file.capture();
   }
 
   #assertOpen(what: string): void {

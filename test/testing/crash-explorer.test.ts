@@ -96,7 +96,7 @@ describe('exploreCrashes', () => {
     const kinds = new Set<string>();
     const report = exploreCrashes<null>({
       workload: (backend) => {
-        const file = open(backend, 'create');
+        const file = open(backend, { mode: 'create' });
         file.set(0, 1);
         file.flush(0);
         file.fence();
@@ -222,14 +222,21 @@ describe('speed', () => {
     const report = exploreCrashes<null>({
       imagesPerInstant: images,
       workload: (backend) => {
-        const options = { path: PATH, mode: 'create', emulate: null, domain: null } as const;
+        const options = { path: PATH, mode: 'create', emulate: null, domain: null, log: null } as const;
         const memory = backend.open({ ...options, maxBytes: 1 << 20, sizeBytes: size });
         memory.publish();
         const words = new Uint32Array(memory.buffer);
         for (let line = 0; line < 100; line++) words[line * 1600] = 1;
       },
       verify: (medium) => {
-        const options = { path: PATH, mode: 'open', emulate: null, domain: null, sizeBytes: 0 } as const;
+        const options = {
+          path: PATH,
+          mode: 'open',
+          emulate: null,
+          domain: null,
+          log: null,
+          sizeBytes: 0,
+        } as const;
         medium.open({ ...options, maxBytes: 1 << 20 }).close();
       },
     });

@@ -1,8 +1,20 @@
 /** Short names for the calls that every test of the simulated medium makes. */
 import type { Offset } from '../../src/format/index.js';
-import { type Memory, type MemoryBackend, STEP, type Step } from '../../src/memory/memory.js';
+import {
+  type Memory,
+  type MemoryBackend,
+  type MemoryOpenOptions,
+  STEP,
+  type Step,
+  type WriteAheadLog,
+} from '../../src/memory/index.js';
 
 export const PATH = 'test.pool';
+
+export const LOG_PATH = `${PATH}-wal`;
+
+/** A way to open the test's pool. */
+export type How = Partial<Pick<MemoryOpenOptions, 'mode' | 'sizeBytes' | 'domain' | 'log'>>;
 
 /** One open file, addressed in units of 8 bytes. */
 export interface Opened {
@@ -13,8 +25,9 @@ export interface Opened {
   fence(step?: Step): void;
 }
 
-export function open(backend: MemoryBackend, mode: 'open' | 'create' = 'open', sizeBytes = 4096): Opened {
-  const memory = backend.open({ path: PATH, mode, maxBytes: 65536, sizeBytes, emulate: null, domain: null });
+export function open(backend: MemoryBackend, how: How = {}): Opened {
+  const usual = { mode: 'open', emulate: null, domain: null, log: null, sizeBytes: 4096 } as const;
+  const memory = backend.open({ path: PATH, maxBytes: 65536, ...usual, ...how });
   const units = new BigUint64Array(memory.buffer);
   return {
     memory,
@@ -28,8 +41,26 @@ export function open(backend: MemoryBackend, mode: 'open' | 'create' = 'open', s
 }
 
 /** A published file of zeros, open. */
-export function created(backend: MemoryBackend, sizeBytes = 4096): Opened {
-  const opened = open(backend, 'create', sizeBytes);
+export function created(backend: MemoryBackend, how: How = {}): Opened {
+  const opened = open(backend, { ...how, mode: 'create' });
   opened.memory.publish();
   return opened;
+}
+
+/** A log for a pool that is open, of this size. */
+export function createdLog({ memory }: Opened, sizeBytes: number): WriteAheadLog {
+  const log = memory.openWal({ create: true, access: 'write' }) as WriteAheadLog;
+  log.extend(sizeBytes);
+  return log;
+}
+
+/** The bytes of a log as far as they were written, as text. */
+export function textOf(log: Pick<WriteAheadLog, 'read'>, at: number, length: number): string {
+  const bytes = new Uint8Array(length);
+  log.read(at, bytes);
+  return Buffer.from(bytes).toString('latin1').replaceAll('\0', '.');
+}
+
+export function bytesOf(text: string): Uint8Array {
+  return new Uint8Array(Buffer.from(text, 'latin1'));
 }

@@ -51,8 +51,12 @@ function uncertain(model: ModelUnit[]): [number, number[]][] {
   return list;
 }
 
+function numberIn(value: Uint8Array): number {
+  return Number(new DataView(value.buffer).getBigUint64(0, true));
+}
+
 function uncertainIn(medium: SimulatedMedium): [number, number[]][] {
-  return medium.dirtyUnits().map(({ offset, values }) => [offset / 8, values.map(Number)]);
+  return medium.dirtyUnits().map(({ offset, values }) => [offset / 8, values.map(numberIn)]);
 }
 
 function step(random: Random, file: Opened, model: ModelUnit[]): void {
@@ -99,7 +103,7 @@ describe('the medium compared with a plain model', () => {
           if (number++ !== chosen) continue;
           const found = model.map(({ durable }) => durable);
           image.units.forEach(({ offset, values }, index) => {
-            found[offset / 8] = Number(values[image.choice[index] as number]);
+            found[offset / 8] = numberIn(values[image.choice[index] as number] as Uint8Array);
           });
           medium = medium.fork(image, scratch);
           model = found.map((value) => ({ durable: value, values: [], flushed: -1, now: value }));

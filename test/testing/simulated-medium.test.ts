@@ -14,9 +14,9 @@ function outcomes(medium: SimulatedMedium, units: number[]): string[] {
   return [...found].sort();
 }
 
-function start(options?: SimulatedMediumOptions, sizeBytes?: number) {
+function start(options?: SimulatedMediumOptions) {
   const medium = new SimulatedMedium(options);
-  return { medium, file: created(medium, sizeBytes) };
+  return { medium, file: created(medium) };
 }
 
 describe('what a crash can leave', () => {
@@ -33,8 +33,9 @@ describe('what a crash can leave', () => {
     file.set(3, 7);
     file.flush(3);
     expect(outcomes(medium, [3])).toEqual(['0', '7']);
+    const values = [new Uint8Array(8), Uint8Array.of(7, 0, 0, 0, 0, 0, 0, 0)];
     expect(medium.dirtyUnits()).toEqual([
-      { path: PATH, offset: 24, values: [0n, 7n], current: 1, flushed: true },
+      { path: PATH, offset: 24, values, current: 1, flushed: true, written: null },
     ]);
   });
 
@@ -135,19 +136,19 @@ describe('what a crash can leave', () => {
 describe('files', () => {
   it('a file is there from publish on, for others and after a crash', () => {
     const medium = new SimulatedMedium();
-    const file = open(medium, 'create');
+    const file = open(medium, { mode: 'create' });
     file.set(0, 1);
     expect(medium.exists(PATH)).toBe(false);
     expect(medium.fork().exists(PATH)).toBe(false);
     file.memory.publish();
     expect(medium.exists(PATH)).toBe(true);
     expect(outcomes(medium, [0])).toEqual(['0', '1']);
-    expect(() => open(medium, 'create')).toThrow(expect.objectContaining({ code: 'EXISTS' }));
+    expect(() => open(medium, { mode: 'create' })).toThrow(expect.objectContaining({ code: 'EXISTS' }));
   });
 
   it('a file that was never published is gone after close', () => {
     const medium = new SimulatedMedium();
-    open(medium, 'create').memory.close();
+    open(medium, { mode: 'create' }).memory.close();
     expect(() => open(medium)).toThrow(expect.objectContaining({ code: 'NOT_FOUND' }));
   });
 
@@ -177,7 +178,14 @@ describe('files', () => {
     const { medium, file } = start();
     file.set(3, 7);
     file.memory.close();
-    const options = { path: PATH, mode: 'open', sizeBytes: 0, emulate: null, domain: null } as const;
+    const options = {
+      path: PATH,
+      mode: 'open',
+      sizeBytes: 0,
+      emulate: null,
+      domain: null,
+      log: null,
+    } as const;
     const memory = medium.open({ ...options, maxBytes: 131072 });
     expect(memory.buffer.byteLength).toBe(131072);
     expect(new BigUint64Array(memory.buffer)[3]).toBe(7n);
@@ -238,9 +246,15 @@ describe('files', () => {
     const { medium, file } = start();
     expect(() => file.flush(512)).toThrow(RangeError);
     const options = { path: 'b', mode: 'create', maxBytes: 4096, sizeBytes: 4096, emulate: null } as const;
-    expect(() => medium.open({ ...options, domain: 'block' })).toThrow(
-      expect.objectContaining({ code: 'DOMAIN' }),
-    );
+    for (const [domain, log] of [
+      ['emulated', null],
+      ['cpu-cache', null],
+      ['block', 'undo'],
+    ] as const) {
+      expect(() => medium.open({ ...options, domain, log })).toThrow(
+        expect.objectContaining({ code: 'DOMAIN' }),
+      );
+    }
   });
 });
 
