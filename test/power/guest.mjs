@@ -12,7 +12,7 @@
  *   ack n        transactions up to n were acknowledged as safe from a power cut
  *   ran n        transactions up to n were run; those that were not acknowledged may still be lost
  */
-import { readdirSync, readSync, rmSync, writeSync } from 'node:fs';
+import { readdirSync, readSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { Pool } from 'perdure';
 import { Random } from 'perdure/testing';
 import { change, differences, emptyModel, persistentAccount, plainAccount, Root } from './workload.mjs';
@@ -35,6 +35,9 @@ try {
 }
 
 async function main() {
+  // How soon the kernel writes by itself what nobody has synced.
+  for (const name of ['dirty_writeback_centisecs', 'dirty_expire_centisecs'])
+    writeFileSync(`/proc/sys/vm/${name}`, String(settings.writebackMs / 10));
   removeOthers(settings.pool);
   let pool = open(settings.pool);
   verify(pool);

@@ -16,7 +16,7 @@ while [ -z "$device" ]; do
 done
 case $device in
   /dev/pmem0) options=dax=always ;;
-  *) options=defaults ;;
+  *) options=commit=1 ;;
 esac
 $bb mount -t ext4 -o $options "$device" /disk || echo "@bad mount $device"
 cd /app

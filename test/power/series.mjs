@@ -129,6 +129,8 @@ export class Series {
       pool: this.#poolName(),
       options: this.#kind.options,
       strict,
+      // Often enough for a cut to find pages in the disk's cache that nobody has synced; or next to never.
+      writebackMs: this.#random.pick([50, 500, 5000]),
       // Without asynchronous transactions the event loop never turns.
       asyncShare: this.#random.pick(strict ? [0, 0.1] : [0, 0.1, 0.6]),
     };
