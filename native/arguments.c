@@ -15,37 +15,48 @@ static bool throw_type(napi_env env, const char *name, const char *wanted) {
   return false;
 }
 
-bool throw_errno(napi_env env, int error, const char *syscall, const char *path) {
+bool make_failure(napi_env env, int error, const char *syscall, const char *path, napi_value *out) {
   char message[512];
-  napi_value text, code, exception, value;
+  napi_value text, code, value;
   const char *name = errno_name(error);
   const char *what = error == NOT_REGULAR ? "not a regular file" : strerror(error);
   snprintf(message, sizeof message, "%s: %s, %s '%s'", name, what, syscall, path);
   if (napi_create_string_utf8(env, message, NAPI_AUTO_LENGTH, &text) != napi_ok) return false;
   if (napi_create_string_utf8(env, name, NAPI_AUTO_LENGTH, &code) != napi_ok) return false;
-  if (napi_create_error(env, code, text, &exception) != napi_ok) return false;
-  if (napi_create_int32(env, error, &value) == napi_ok) napi_set_named_property(env, exception, "errno", value);
+  if (napi_create_error(env, code, text, out) != napi_ok) return false;
+  if (napi_create_int32(env, error, &value) == napi_ok) napi_set_named_property(env, *out, "errno", value);
   if (napi_create_string_utf8(env, syscall, NAPI_AUTO_LENGTH, &value) == napi_ok) {
-    napi_set_named_property(env, exception, "syscall", value);
+    napi_set_named_property(env, *out, "syscall", value);
   }
   if (napi_create_string_utf8(env, path, NAPI_AUTO_LENGTH, &value) == napi_ok) {
-    napi_set_named_property(env, exception, "path", value);
+    napi_set_named_property(env, *out, "path", value);
   }
-  napi_throw(env, exception);
+  return true;
+}
+
+bool throw_errno(napi_env env, int error, const char *syscall, const char *path) {
+  napi_value exception;
+  if (make_failure(env, error, syscall, path, &exception)) napi_throw(env, exception);
+  return false;
+}
+
+bool throw_failure(napi_env env, const File *file) {
+  return throw_errno(env, file_error(file), file->syscall, file->path);
+}
+
+bool take_values(napi_env env, napi_callback_info info, size_t count, napi_value *values, void **data) {
+  size_t given = count;
+  if (napi_get_cb_info(env, info, &given, values, NULL, data) != napi_ok) return false;
+  if (given >= count) return true;
+  char message[80];
+  snprintf(message, sizeof message, "%zu arguments needed, %zu given", count, given);
+  napi_throw_type_error(env, NULL, message);
   return false;
 }
 
 bool take_arguments(napi_env env, napi_callback_info info, size_t count, napi_value *values, Mapping **m) {
-  size_t given = count;
   void *data = NULL;
-  if (napi_get_cb_info(env, info, &given, values, NULL, &data) != napi_ok) return false;
-  if (given < count) {
-    char message[80];
-    snprintf(message, sizeof message, "%zu arguments needed, %zu given", count, given);
-    napi_throw_type_error(env, NULL, message);
-    return false;
-  }
-  if (m == NULL) return true;
+  if (!take_values(env, info, count, values, &data)) return false;
   *m = data;
   if ((*m)->open) return true;
   napi_throw_error(env, "CLOSED", "the mapping is closed");
@@ -118,4 +129,18 @@ bool take_word(napi_env env, napi_value value, const char *name, char *out, size
 bool take_boolean(napi_env env, napi_value value, const char *name, bool *out) {
   if (napi_get_value_bool(env, value, out) == napi_ok) return true;
   return throw_type(env, name, "a boolean");
+}
+
+bool take_ranges(napi_env env, napi_value value, RangeList *list) {
+  napi_ref reference;
+  void *words;
+  size_t length;
+  if (!take_array(env, value, napi_uint32_array, "ranges", &words, &length)) return false;
+  if (napi_create_reference(env, value, 1, &reference) != napi_ok) {
+    napi_throw_error(env, NULL, "cannot register the ranges");
+    return false;
+  }
+  drop_reference(env, &list->reference);
+  *list = (RangeList){words, length, reference};
+  return true;
 }

@@ -40,7 +40,17 @@ const sources = readdirSync(here)
   .map((name) => join(here, name));
 const strict = process.env.CI || process.env.PERDURE_WERROR ? ['-Werror'] : [];
 const flags = [
-  ...['-std=gnu11', '-O2', '-fPIC', '-shared', '-fvisibility=hidden', '-Wall', '-Wextra', ...strict],
+  ...[
+    '-std=gnu11',
+    '-O2',
+    '-fPIC',
+    '-shared',
+    '-fvisibility=hidden',
+    '-pthread',
+    '-Wall',
+    '-Wextra',
+    ...strict,
+  ],
   ...(process.env.CFLAGS ?? '').split(' ').filter(Boolean),
 ];
 const args = [...compiler.slice(1), ...flags, `-I${includeDir}`, '-o', temporary, ...sources];

@@ -2,12 +2,9 @@
  * The functions of a mapping's JavaScript object, all but unmap(). Each finds its Mapping in the function's own
  * data, checks every argument against the file (INV-NAT-1), and throws when the mapping is closed.
  */
-#include "perdure.h"
+#include "wal.h"
 
-#include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 /* --------------------------------------------------------------------------------------- hot path */
 
@@ -34,13 +31,25 @@ static napi_value commit(napi_env env, napi_callback_info info) {
   return NULL;
 }
 
+/* Of a private mapping: what was written to the file is durable there. */
 static napi_value fence_now(napi_env env, napi_callback_info info) {
   Mapping *m = hot(env, info);
-  if (m != NULL) fence(m);
+  if (m == NULL) return NULL;
+  if (!m->is_private) {
+    fence(m);
+    return NULL;
+  }
+  if (m->fences && file_sync(&m->file, false) != 0) throw_failure(env, &m->file);
+  else account_fence(m);
   return NULL;
 }
 
 /* --------------------------------------------------------------------------------------- flushing */
+
+/* Writes a range of a private mapping to the file. */
+static bool write_range(napi_env env, Mapping *m, uint64_t at, uint64_t bytes) {
+  return file_write(&m->file, m->base + at, bytes, at) == 0 || throw_failure(env, &m->file);
+}
 
 static napi_value flush(napi_env env, napi_callback_info info) {
   Mapping *m;
@@ -48,8 +57,24 @@ static napi_value flush(napi_env env, napi_callback_info info) {
   uint64_t at, bytes, last_line = NO_LINE;
   if (!take_arguments(env, info, 2, arguments, &m)) return NULL;
   if (!take_range(env, m, arguments[0], arguments[1], &at, &bytes)) return NULL;
-  account_lines(m, flush_range(m, at, bytes, &last_line));
+  if (!m->is_private) account_lines(m, flush_range(m, m->base, at, bytes, &last_line));
+  else if (write_range(env, m, at, bytes)) account_lines(m, count_range(at, bytes, &last_line));
   return NULL;
+}
+
+/* One write for each run of ranges that follow one another. */
+static void write_ranges(napi_env env, Mapping *m, const uint32_t *ranges, uint64_t count) {
+  uint64_t start = 0, end = 0, lines = 0, last_line = NO_LINE;
+  for (uint64_t i = 0; i < count; i++) {
+    const uint64_t at = (uint64_t)ranges[2 * i] * GRANULE, bytes = (uint64_t)ranges[2 * i + 1] * GRANULE;
+    lines += count_range(at, bytes, &last_line);
+    if (at != end) {
+      if (!write_range(env, m, start, end - start)) return;
+      start = at;
+    }
+    end = at + bytes;
+  }
+  if (write_range(env, m, start, end - start)) account_lines(m, lines);
 }
 
 static napi_value flush_list(napi_env env, napi_callback_info info) {
@@ -63,68 +88,15 @@ static napi_value flush_list(napi_env env, napi_callback_info info) {
   if (!take_integer(env, arguments[1], "count", words / 2, &count)) return NULL;
   const char *problem = check_ranges(m, ranges, words, count);
   if (problem != NULL) napi_throw_range_error(env, NULL, problem);
+  else if (m->is_private) write_ranges(env, m, ranges, count);
   else flush_ranges(m, ranges, count);
-  return NULL;
-}
-
-/* Flushes the first `count` registered ranges and fences: one call. */
-static napi_value persist(napi_env env, napi_callback_info info) {
-  Mapping *m;
-  napi_value arguments[1];
-  uint64_t count;
-  if (!take_arguments(env, info, 1, arguments, &m)) return NULL;
-  if (!take_integer(env, arguments[0], "count", m->range_words / 2, &count)) return NULL;
-  const char *problem = check_ranges(m, m->ranges, m->range_words, count);
-  if (problem != NULL) {
-    napi_throw_range_error(env, NULL, problem);
-    return NULL;
-  }
-  flush_ranges(m, m->ranges, count);
-  fence(m);
-  return NULL;
-}
-
-/* Copies bytes into the mapping with non-temporal stores where it can, and fences. */
-static napi_value copy(napi_env env, napi_callback_info info) {
-  Mapping *m;
-  napi_value arguments[2];
-  uint64_t at, last_line = NO_LINE;
-  void *source;
-  size_t bytes;
-  if (!take_arguments(env, info, 2, arguments, &m)) return NULL;
-  if (!take_integer(env, arguments[0], "offset", m->size, &at)) return NULL;
-  if (!take_array(env, arguments[1], napi_uint8_array, "source", &source, &bytes)) return NULL;
-  if (bytes > m->size - at) {
-    napi_throw_range_error(env, NULL, "copy: the target does not lie within the file");
-    return NULL;
-  }
-  if (m->stream && at % LINE == 0 && bytes % LINE == 0) {
-    put_granules(m, m->base + at, source, bytes / GRANULE);
-    account_lines(m, bytes / LINE);
-  } else {
-    memmove(m->base + at, source, bytes);
-    account_lines(m, flush_range(m, at, bytes, &last_line));
-  }
-  fence(m);
   return NULL;
 }
 
 static napi_value set_ranges(napi_env env, napi_callback_info info) {
   Mapping *m;
   napi_value arguments[1];
-  napi_ref reference;
-  void *ranges;
-  size_t words;
-  if (!take_arguments(env, info, 1, arguments, &m)) return NULL;
-  if (!take_array(env, arguments[0], napi_uint32_array, "ranges", &ranges, &words)) return NULL;
-  if (napi_create_reference(env, arguments[0], 1, &reference) != napi_ok) {
-    napi_throw_error(env, NULL, "cannot register the ranges");
-    return NULL;
-  }
-  if (m->ranges_ref != NULL) napi_delete_reference(env, m->ranges_ref);
-  m->ranges_ref = reference;
-  m->ranges = ranges;
-  m->range_words = words;
+  if (take_arguments(env, info, 1, arguments, &m)) take_ranges(env, arguments[0], &m->ranges);
   return NULL;
 }
 
@@ -180,75 +152,30 @@ static napi_value allocate(napi_env env, napi_callback_info info) {
   if (!take_integer(env, arguments[1], "to", m->length, &to)) return NULL;
   if (!take_integer(env, arguments[0], "from", to < m->size ? to : m->size, &from)) return NULL;
   const int error = mapping_allocate(m, from, to, &syscall);
-  if (error != 0) throw_errno(env, error, syscall, m->path);
+  if (error != 0) throw_errno(env, error, syscall, m->file.path);
   return NULL;
 }
 
-static napi_value truncate_to(napi_env env, napi_callback_info info) {
-  Mapping *m;
-  napi_value arguments[1];
-  uint64_t size;
-  if (!take_arguments(env, info, 1, arguments, &m)) return NULL;
-  if (!take_integer(env, arguments[0], "size", m->length, &size)) return NULL;
-  const int error = mapping_truncate(m, size);
-  if (error != 0) throw_errno(env, error, "ftruncate", m->path);
-  return NULL;
-}
-
-static napi_value sync_pages(napi_env env, napi_callback_info info) {
-  Mapping *m;
-  napi_value arguments[2];
-  uint64_t at, bytes;
-  if (!take_arguments(env, info, 2, arguments, &m)) return NULL;
-  if (!take_range(env, m, arguments[0], arguments[1], &at, &bytes)) return NULL;
-  const uint64_t start = at & ~(uint64_t)(PAGE - 1);
-  if (bytes != 0 && msync(m->base + start, at + bytes - start, MS_SYNC) != 0) throw_errno(env, errno, "msync", m->path);
-  return NULL;
-}
-
-/* syncFile(dataOnly) */
 static napi_value sync_file(napi_env env, napi_callback_info info) {
   Mapping *m;
-  napi_value arguments[1];
-  bool data_only;
-  if (!take_arguments(env, info, 1, arguments, &m)) return NULL;
-  if (!take_boolean(env, arguments[0], "dataOnly", &data_only)) return NULL;
-  const int result = data_only ? fdatasync(m->fd) : fsync(m->fd);
-  if (result != 0) throw_errno(env, errno, data_only ? "fdatasync" : "fsync", m->path);
+  if (take_arguments(env, info, 0, NULL, &m) && file_sync(&m->file, true) != 0) throw_failure(env, &m->file);
   return NULL;
 }
 
-static napi_value advise(napi_env env, napi_callback_info info) {
-  static const struct {
-    const char *name;
-    int advice;
-  } ADVICE[] = {{"normal", MADV_NORMAL},     {"random", MADV_RANDOM},     {"sequential", MADV_SEQUENTIAL},
-                {"willneed", MADV_WILLNEED}, {"dontneed", MADV_DONTNEED}, {"hugepage", MADV_HUGEPAGE}};
+static napi_value make_private(napi_env env, napi_callback_info info) {
   Mapping *m;
-  napi_value arguments[3];
-  uint64_t at, bytes;
-  char name[16];
-  if (!take_arguments(env, info, 3, arguments, &m)) return NULL;
-  if (!take_range(env, m, arguments[0], arguments[1], &at, &bytes)) return NULL;
-  if (!take_word(env, arguments[2], "advice", name, sizeof name)) return NULL;
-  if (at % PAGE != 0 || bytes % PAGE != 0) {
-    napi_throw_range_error(env, NULL, "advise: offset and length must be multiples of 4096");
-    return NULL;
-  }
-  for (size_t i = 0; i < sizeof ADVICE / sizeof *ADVICE; i++) {
-    if (strcmp(name, ADVICE[i].name) != 0) continue;
-    if (bytes != 0 && madvise(m->base + at, bytes, ADVICE[i].advice) != 0) throw_errno(env, errno, "madvise", m->path);
-    return NULL;
-  }
-  napi_throw_range_error(env, NULL, "advise: unknown advice");
+  if (!take_arguments(env, info, 0, NULL, &m)) return NULL;
+  const int error = mapping_make_private(m);
+  if (error != 0) throw_errno(env, error, "mmap", m->file.path);
   return NULL;
 }
 
 /* --------------------------------------------------------------------------------------- table */
 
-const MappingCall MAPPING_CALLS[] = {
-    {"append", append},       {"commit", commit},    {"fence", fence_now},      {"flush", flush},
-    {"flushRanges", flush_list}, {"persist", persist}, {"copy", copy},          {"setRanges", set_ranges},
-    {"setFlush", set_flush},  {"size", size_of},     {"allocate", allocate},    {"truncate", truncate_to},
-    {"msync", sync_pages},    {"syncFile", sync_file}, {"advise", advise},      {NULL, NULL},
+const NativeCall MAPPING_CALLS[] = {
+    {"append", append},        {"commit", commit},      {"fence", fence_now},
+    {"flush", flush},          {"flushRanges", flush_list}, {"setRanges", set_ranges},
+    {"setFlush", set_flush},   {"size", size_of},       {"allocate", allocate},
+    {"syncFile", sync_file},   {"makePrivate", make_private}, {"openWal", open_wal},
+    {NULL, NULL},
 };

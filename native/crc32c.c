@@ -69,8 +69,6 @@ static uint32_t update_arm(uint32_t crc, const void *bytes, size_t length) {
 
 uint32_t (*crc32c_update)(uint32_t crc, const void *bytes, size_t length) = update_by_table;
 
-bool crc32c_is_hardware(void) { return crc32c_update != update_by_table; }
-
 __attribute__((constructor)) static void choose(void) {
   for (uint32_t i = 0; i < 256; i++) {
     uint32_t crc = i;

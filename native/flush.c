@@ -122,23 +122,28 @@ void account_lines(Mapping *m, uint64_t lines) {
   if (m->line_ticks != 0 && lines != 0) wait_ticks(m->line_ticks * lines);
 }
 
-uint64_t flush_range(Mapping *m, uint64_t at, uint64_t bytes, uint64_t *last_line) {
+uint64_t count_range(uint64_t at, uint64_t bytes, uint64_t *last_line) {
   if (bytes == 0) return 0;
-  uint64_t first = at / LINE;
-  const uint64_t last = (at + bytes - 1) / LINE;
-  if (first == *last_line) first++;
+  const uint64_t first = at / LINE, last = (at + bytes - 1) / LINE;
+  const uint64_t lines = last - first + (first == *last_line ? 0 : 1);
   *last_line = last;
-  if (first > last) return 0;
-  const uint64_t lines = last - first + 1;
-  if (m->write_back != NULL) m->write_back(m->base + first * LINE, lines);
   return lines;
 }
 
-void fence(Mapping *m) {
+uint64_t flush_range(const Mapping *m, const uint8_t *base, uint64_t at, uint64_t bytes, uint64_t *last_line) {
+  const uint64_t lines = count_range(at, bytes, last_line);
+  if (m->write_back != NULL && lines != 0) m->write_back(base + (*last_line + 1 - lines) * LINE, lines);
+  return lines;
+}
+
+void account_fence(Mapping *m) {
   m->counters[COUNTER_FENCES] += 1;
-  if (!m->fences) return;
-  store_fence();
   if (m->fence_ticks != 0) wait_ticks(m->fence_ticks);
+}
+
+void fence(Mapping *m) {
+  if (m->fences) store_fence();
+  account_fence(m);
 }
 
 void put_granules(const Mapping *m, uint8_t *to, const uint8_t *from, uint64_t granules) {

@@ -6,21 +6,24 @@
  * ways (INV-NAT-2): unmap() detaches the buffer first; the last finalizer, when a pool was dropped without
  * closing; or the environment's cleanup hook, when a worker or the process ends: no JavaScript runs after it.
  */
-#include "perdure.h"
+#include "wal.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 /* --------------------------------------------------------------------------------------- lifetime */
 
+void drop_reference(napi_env env, napi_ref *reference) {
+  if (*reference != NULL) napi_delete_reference(env, *reference);
+  *reference = NULL;
+}
+
 static void drop_references(napi_env env, Mapping *m) {
-  napi_ref *references[] = {&m->control_ref, &m->counters_ref, &m->ranges_ref, &m->buffer_ref};
-  for (size_t i = 0; i < sizeof references / sizeof *references; i++) {
-    if (*references[i] != NULL) napi_delete_reference(env, *references[i]);
-    *references[i] = NULL;
-  }
-  m->ranges = NULL;
-  m->range_words = 0;
+  drop_reference(env, &m->control_ref);
+  drop_reference(env, &m->counters_ref);
+  drop_reference(env, &m->ranges.reference);
+  drop_reference(env, &m->buffer_ref);
+  m->ranges = (RangeList){NULL, 0, NULL};
 }
 
 static void on_environment_end(void *data) {
@@ -29,15 +32,18 @@ static void on_environment_end(void *data) {
   mapping_release(m, true);
 }
 
-static void on_user_gone(napi_env env, void *data, void *hint) {
-  Mapping *m = hint;
-  (void)data;
+void mapping_drop_user(napi_env env, Mapping *m) {
   if (--m->users > 0) return;
   if (m->hooked) napi_remove_env_cleanup_hook(env, on_environment_end, m);
   mapping_release(m, true);
   drop_references(env, m);
-  free(m->path);
+  file_free(&m->file);
   free(m);
+}
+
+static void on_user_gone(napi_env env, void *data, void *hint) {
+  (void)data;
+  mapping_drop_user(env, hint);
 }
 
 static napi_value unmap(napi_env env, napi_callback_info info) {
@@ -46,6 +52,7 @@ static napi_value unmap(napi_env env, napi_callback_info info) {
   bool detached = false;
   if (napi_get_cb_info(env, info, NULL, NULL, NULL, &data) != napi_ok) return NULL;
   Mapping *m = data;
+  struct Wal *wal = m->wal;
   if (!m->open) return NULL;
   /* 1. Take the memory away from JavaScript. */
   if (m->buffer_ref != NULL) napi_get_reference_value(env, m->buffer_ref, &buffer);
@@ -59,8 +66,9 @@ static napi_value unmap(napi_env env, napi_callback_info info) {
       return NULL;
     }
   }
-  /* 2. Give it back. */
+  /* 2. Give it back; an open log is closed with it. */
   mapping_release(m, !detached);
+  if (wal != NULL) wal_detach(env, wal);
   drop_references(env, m);
   if (m->hooked && !detached) {
     napi_remove_env_cleanup_hook(env, on_environment_end, m);
@@ -71,9 +79,8 @@ static napi_value unmap(napi_env env, napi_callback_info info) {
 
 /* --------------------------------------------------------------------------------------- construction */
 
-/* An array shared with JavaScript and kept alive by a reference. */
-static bool share_array(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t length,
-                        size_t bytes, void **data, napi_ref *reference) {
+bool share_array(napi_env env, napi_value object, const char *name, napi_typedarray_type type, size_t length,
+                 size_t bytes, void **data, napi_ref *reference) {
   napi_value buffer, array;
   return napi_create_arraybuffer(env, bytes, data, &buffer) == napi_ok &&
          napi_create_typedarray(env, type, length, buffer, 0, &array) == napi_ok &&
@@ -91,19 +98,16 @@ static bool set_values(napi_env env, napi_value object, const MapResult *result)
          napi_set_named_property(env, object, "synchronous", value) == napi_ok;
 }
 
-static bool set_function(napi_env env, napi_value object, Mapping *m, const char *name, napi_callback call) {
-  napi_value function;
-  if (napi_create_function(env, name, NAPI_AUTO_LENGTH, call, m, &function) != napi_ok) return false;
-  if (napi_add_finalizer(env, function, m, on_user_gone, m, NULL) != napi_ok) return false;
-  m->users++;
-  return napi_set_named_property(env, object, name, function) == napi_ok;
-}
-
-static bool set_functions(napi_env env, napi_value object, Mapping *m) {
-  for (const MappingCall *c = MAPPING_CALLS; c->name != NULL; c++) {
-    if (!set_function(env, object, m, c->name, c->call)) return false;
+bool set_functions(napi_env env, napi_value object, const NativeCall *calls, void *data, napi_finalize gone,
+                   uint32_t *users) {
+  for (const NativeCall *c = calls; c->name != NULL; c++) {
+    napi_value function;
+    if (napi_create_function(env, c->name, NAPI_AUTO_LENGTH, c->call, data, &function) != napi_ok) return false;
+    if (napi_add_finalizer(env, function, data, gone, data, NULL) != napi_ok) return false;
+    ++*users;
+    if (napi_set_named_property(env, object, c->name, function) != napi_ok) return false;
   }
-  return set_function(env, object, m, "unmap", unmap);
+  return true;
 }
 
 static bool set_buffer(napi_env env, napi_value object, Mapping *m) {
@@ -126,17 +130,19 @@ static bool build(napi_env env, napi_value object, Mapping *m, const MapResult *
   }
   if (napi_add_env_cleanup_hook(env, on_environment_end, m) != napi_ok) return false;
   m->hooked = true;
-  return set_values(env, object, result) && set_functions(env, object, m) && set_buffer(env, object, m);
+  static const NativeCall own[] = {{"unmap", unmap}, {NULL, NULL}};
+  return set_values(env, object, result) && set_functions(env, object, MAPPING_CALLS, m, on_user_gone, &m->users) &&
+         set_functions(env, object, own, m, on_user_gone, &m->users) && set_buffer(env, object, m);
 }
 
-/* map(path, maxBytes, flags): opens, locks and maps; flags: 1 create (must not exist), 2 copy on write. */
+/* map(path, maxBytes, flags): opens, locks and maps; flags: 1 create (must not exist). */
 napi_value map_file(napi_env env, napi_callback_info info) {
   napi_value arguments[3], object;
   uint64_t length, flags;
   char *path;
-  if (!take_arguments(env, info, 3, arguments, NULL)) return NULL;
+  if (!take_values(env, info, 3, arguments, NULL)) return NULL;
   if (!take_integer(env, arguments[1], "maxBytes", (uint64_t)1 << 36, &length)) return NULL;
-  if (!take_integer(env, arguments[2], "flags", MAP_CREATE | MAP_COPY_ON_WRITE, &flags)) return NULL;
+  if (!take_integer(env, arguments[2], "flags", MAP_CREATE, &flags)) return NULL;
   if (length == 0 || length % PAGE != 0) {
     napi_throw_range_error(env, NULL, "maxBytes must be a multiple of 4096");
     return NULL;
@@ -148,7 +154,7 @@ napi_value map_file(napi_env env, napi_callback_info info) {
     napi_throw_error(env, "ENOMEM", "out of memory");
     return NULL;
   }
-  m->path = path;
+  file_init(&m->file, path);
   m->length = length;
   m->fences = true;
   m->users = 1; /* this function */
@@ -165,6 +171,6 @@ napi_value map_file(napi_env env, napi_callback_info info) {
     napi_is_exception_pending(env, &pending);
     if (!pending) napi_throw_error(env, "EBUFFER", "this Node cannot make an ArrayBuffer of that length over a mapping");
   }
-  on_user_gone(env, NULL, m);
+  mapping_drop_user(env, m);
   return built ? object : NULL;
 }

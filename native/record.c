@@ -19,7 +19,7 @@ typedef union {
   uint8_t bytes[GRANULE];
 } Granule;
 
-static bool inside(const Mapping *m, uint32_t ref, uint64_t granules) {
+bool inside(const Mapping *m, uint32_t ref, uint64_t granules) {
   return ((uint64_t)ref + granules) * GRANULE <= m->size;
 }
 
@@ -83,7 +83,7 @@ const char *record_commit(Mapping *m) {
   const uint64_t count = control[CONTROL_RANGE_COUNT];
   const bool checked = control[CONTROL_CHECKED] == 1;
   const uint64_t payload = checked ? 1 + (count + 1) / 2 : 1;
-  const char *problem = check_ranges(m, m->ranges, m->range_words, count);
+  const char *problem = check_ranges(m, m->ranges.words, m->ranges.length, count);
   if (problem != NULL) return problem;
   if (!record_fits(m, control[CONTROL_AT], payload)) {
     return "commit: the record must start on a line boundary and end within the file";
@@ -91,14 +91,14 @@ const char *record_commit(Mapping *m) {
   Granule lead = {{0, 0, 0, 0}};
   if (checked) { /* before the flush, which may evict the lines */
     for (uint64_t i = 0; i < count; i++) {
-      const uint8_t *from = m->base + (uint64_t)m->ranges[2 * i] * GRANULE;
-      lead.words[0] = crc32c_update(lead.words[0], from, (uint64_t)m->ranges[2 * i + 1] * GRANULE);
+      const uint8_t *from = m->base + (uint64_t)m->ranges.words[2 * i] * GRANULE;
+      lead.words[0] = crc32c_update(lead.words[0], from, (uint64_t)m->ranges.words[2 * i + 1] * GRANULE);
     }
   }
-  flush_ranges(m, m->ranges, count);
+  flush_ranges(m, m->ranges.words, count);
   const uint32_t subject = checked ? (uint32_t)count : 0;
   Granule header = {{0, KIND_COMMIT | EPOCH_BITS(control) | (uint32_t)payload, subject, control[CONTROL_TXN]}};
-  write_record(m, &header, &lead, (const uint8_t *)m->ranges, checked ? count * 8 : 0);
+  write_record(m, &header, &lead, (const uint8_t *)m->ranges.words, checked ? count * 8 : 0);
   fence(m);
   return NULL;
 }
@@ -114,7 +114,7 @@ const char *check_ranges(const Mapping *m, const uint32_t *ranges, uint64_t word
 uint64_t flush_ranges(Mapping *m, const uint32_t *ranges, uint64_t count) {
   uint64_t last_line = NO_LINE, lines = 0;
   for (uint64_t i = 0; i < count; i++) {
-    lines += flush_range(m, (uint64_t)ranges[2 * i] * GRANULE, (uint64_t)ranges[2 * i + 1] * GRANULE, &last_line);
+    lines += flush_range(m, m->base, (uint64_t)ranges[2 * i] * GRANULE, (uint64_t)ranges[2 * i + 1] * GRANULE, &last_line);
   }
   account_lines(m, lines);
   return lines;

@@ -1,9 +1,9 @@
 /**
- * Decides the persistence domain of a mapping: what must happen before a store is durable. Detection errs to the
- * safe side; a forced domain is refused where it would promise what the medium cannot keep.
+ * Decides the persistence domain of a mapping: what must happen before a store is durable, and which log goes with it.
+ * Detection errs to the safe side; a forced domain is refused where it would promise what the medium cannot keep.
  */
 import { PoolOpenError } from '../errors/index.js';
-import type { Domain, EmulateOptions } from './memory.js';
+import type { Domain, EmulateOptions, LogKind } from './memory.js';
 
 /** What is known about a mapping when its domain is decided. */
 export interface MediumFacts {
@@ -29,13 +29,12 @@ export function detectDomain(facts: MediumFacts): Domain {
 }
 
 /**
- * The domain to run in.
- * @throws PoolOpenError DOMAIN when the medium cannot keep it, or it is `block`
+ * The domain to run in. `block` promises what fdatasync gives, so every medium keeps it.
+ * @throws PoolOpenError DOMAIN when the medium cannot keep it
  */
 export function resolveDomain(facts: MediumFacts, wish: DomainWish): Domain {
   const detected = detectDomain(facts);
   const wanted = wish.domain ?? (wish.emulate === null ? detected : 'emulated');
-  if (wanted === 'block') throw blockRefused(facts, wish.domain !== null);
   const needsPmem = wanted === 'memory' || wanted === 'cpu-cache';
   if (needsPmem && !facts.synchronous && wish.emulate === null) {
     throw new PoolOpenError(
@@ -58,14 +57,23 @@ export function resolveDomain(facts: MediumFacts, wish: DomainWish): Domain {
   return wanted;
 }
 
-function blockRefused(facts: MediumFacts, forced: boolean): PoolOpenError {
-  const why = forced
-    ? `the domain 'block' was asked for`
-    : `it lies on ${facts.fileSystem}, an ordinary disk as far as perdure can tell`;
-  return new PoolOpenError(
+/**
+ * The log to run with: what was asked for, or that of the domain.
+ * @throws PoolOpenError DOMAIN when the undo log was asked for where a store in place cannot be made durable by itself
+ */
+export function resolveLog(
+  facts: { readonly path: string; readonly fileSystem: string },
+  domain: Domain,
+  wanted: LogKind | null,
+): LogKind {
+  if (domain !== 'block') return wanted ?? 'undo';
+  if (wanted !== 'undo') return 'redo';
+  const { path, fileSystem } = facts;
+  throw new PoolOpenError(
     'DOMAIN',
-    `${facts.path}: ${why}, and the redo log for ordinary disks is not there yet. emulate: true opens it, safe ` +
-      'against crashes of the process but not against power loss; so does a path on tmpfs such as /dev/shm',
-    { path: facts.path, fileSystem: facts.fileSystem, domain: 'block' },
+    `${path}: the undo log was asked for in the domain 'block' (${fileSystem}), where the system may write a page of an ` +
+      'unfinished transaction to the disk at any time. Use the redo log, the default there; emulate: true, without a domain, ' +
+      'allows the undo log, safe against crashes of the process but not against power loss',
+    { path, fileSystem, domain, log: wanted },
   );
 }

@@ -6,7 +6,16 @@
  *            the same directory and linked to its own. An existing file is never replaced.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, linkSync, openSync, rmSync, statSync, unlinkSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+} from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { IoError, PerdureError, PoolFullError, PoolOpenError } from '../errors/index.js';
 import { PAGE_BYTES } from '../format/index.js';
@@ -218,6 +227,21 @@ function alreadyExists(path: string, cause?: unknown): PoolOpenError {
   );
 }
 
+/** The name of a file without symbolic links, whether it is there or about to be created. */
+export function realpathOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (systemFailure(error)?.code !== 'ENOENT') throw error;
+    return join(realpathSync(dirname(path)), basename(path));
+  }
+}
+
+/** Where the write-ahead log of a pool is: beside the file itself, however it is reached. */
+export function walPath(path: string): string {
+  return `${realpathOf(path)}-wal`;
+}
+
 /** A name for a file in the making, in the directory of `path`. */
 export function temporaryName(path: string): string {
   return join(dirname(path), `${basename(path)}.${process.pid}.${randomBytes(6).toString('hex')}.new`);
@@ -250,7 +274,8 @@ export function publishFile(temporary: string, path: string): void {
   }
 }
 
-function syncDirectory(path: string): void {
+/** Makes the names in a directory survive a power failure. */
+export function syncDirectory(path: string): void {
   const fd = openSync(path, 'r');
   try {
     fsyncSync(fd);

@@ -3,9 +3,8 @@
  * owner. It appears complete (linked from a temporary name), and counts only while that process lives, so a crash
  * leaves nothing that must be removed by hand. Processes must share one pid namespace.
  */
-import { linkSync, readFileSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { locked, openFailure, systemFailure, temporaryName } from './files.js';
+import { linkSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { locked, openFailure, realpathOf, systemFailure, temporaryName } from './files.js';
 
 /** A lock that is held; `release` gives it up. */
 export interface LockFile {
@@ -15,15 +14,6 @@ export interface LockFile {
 /** Beside the file itself, however it is reached: through a relative name or a symbolic link. */
 function lockPath(path: string): string {
   return `${realpathOf(path)}.lock`;
-}
-
-function realpathOf(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch (error) {
-    if (systemFailure(error)?.code !== 'ENOENT') throw error;
-    return join(realpathSync(dirname(path)), basename(path)); // about to be created
-  }
 }
 
 /**

@@ -52,10 +52,11 @@ export const STEP = {
 /** One of `STEP`. */
 export type Step = (typeof STEP)[keyof typeof STEP];
 
-/** Counts since the mapping was opened. A flush of n lines counts n lines. */
+/** Counts since the mapping was opened. A flush of n lines counts n lines; `syncs` are those of the log, by any thread. */
 export interface PersistCounters {
   fences: number;
   lines: number;
+  syncs: number;
 }
 
 /** What a mapping is, for `pool.stats()`. */

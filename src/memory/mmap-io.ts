@@ -1,7 +1,7 @@
 /**
  * The alternative backend: pools mapped by the package mmap-io. For where perdure's own addon is not wanted: it
- * knows no cache line flush, so that every fence is an msync, no MAP_SYNC, no lock and no unmapping, and it maps
- * less than 2 GiB.
+ * knows no cache line flush, so that every fence is an msync, no MAP_SYNC, no lock and no unmapping, it maps
+ * less than 2 GiB, and it has no redo log, for which the system must be kept from writing the mapping back.
  *
  * What it lacks is made up for: a lock file instead of flock, blocks allocated by writing zeros instead of
  * fallocate, and a close that detaches the buffer, whereupon the collector unmaps it. What cannot be made up for:
@@ -12,11 +12,20 @@ import { closeSync, existsSync, fstatSync, fsyncSync, ftruncateSync, openSync, w
 import { performance } from 'node:perf_hooks';
 import { IoError, PoolClosedError, PoolOpenError } from '../errors/index.js';
 import { GRANULE_BYTES, LINE_BYTES, type Offset, PAGE_BYTES } from '../format/index.js';
-import { resolveDomain } from './domain.js';
+import { type MediumFacts, resolveDomain, resolveLog } from './domain.js';
 import { fileSystemOf } from './file-system.js';
 import * as files from './files.js';
 import { flockHolder, type LockFile, takeLockFile } from './lock-file.js';
-import type { EmulateOptions, Memory, MemoryBackend, MemoryInfo, MemoryOpenOptions, Step } from './memory.js';
+import type {
+  Domain,
+  EmulateOptions,
+  Memory,
+  MemoryBackend,
+  MemoryInfo,
+  MemoryOpenOptions,
+  Step,
+  WalOpenOptions,
+} from './memory.js';
 import { detachBuffer, loadMmapIo, type MmapIoModule, mmapIoErrno } from './mmap-io-module.js';
 
 /** mmap-io takes sizes and offsets as 32-bit integers with a sign. */
@@ -74,6 +83,7 @@ export class MmapIoBackend implements MemoryBackend {
     const fileSystem = fileSystemOf(actualPath);
     const facts = { path, fileSystem, synchronous: false, cachesPersistent: false };
     const domain = resolveDomain(facts, options);
+    refuseRedo(facts, domain, options);
     if (create) appendZeros(fd, path, { from: 0, to: options.sizeBytes });
     const buffer = this.#map(path, fd, maxBytes);
     const flushes = (options.emulate?.flush ?? true) && domain !== 'cpu-cache';
@@ -86,7 +96,8 @@ export class MmapIoBackend implements MemoryBackend {
       temporary: create ? actualPath : null,
       sizeBytes: create ? options.sizeBytes : fileBytes,
       emulate: options.emulate ?? {},
-      info: { backend: 'mmap-io', domain, flushInstruction, fileSystem },
+      walPath: files.walPath(path),
+      info: { backend: 'mmap-io', domain, log: 'undo', flushInstruction, fileSystem },
     });
   }
 
@@ -117,6 +128,25 @@ function appendZeros(fd: number, path: string, { from, to }: { from: number; to:
   }
 }
 
+/** @throws PoolOpenError DOMAIN for an ordinary disk, BACKEND when the redo log was asked for elsewhere */
+function refuseRedo(facts: MediumFacts, domain: Domain, wish: MemoryOpenOptions): void {
+  if (resolveLog(facts, domain, domain === 'block' ? null : wish.log) === 'undo') return;
+  const { path, fileSystem } = facts;
+  const addon = "the redo log needs perdure's own addon, and mmap-io maps the pool";
+  if (domain !== 'block') {
+    throw new PoolOpenError('BACKEND', `${path}: ${addon}: use the native backend, or the undo log`, {
+      path,
+    });
+  }
+  throw new PoolOpenError(
+    'DOMAIN',
+    `${path}: the domain 'block' (${fileSystem}, an ordinary disk) needs the redo log; ${addon}. Use the native backend; ` +
+      'emulate: true opens it here, safe against crashes of the process but not against power loss; so does a path on tmpfs ' +
+      'such as /dev/shm',
+    { path, fileSystem, domain },
+  );
+}
+
 interface MmapIoState {
   readonly path: string;
   readonly maxBytes: number;
@@ -125,13 +155,14 @@ interface MmapIoState {
   readonly temporary: string | null;
   readonly sizeBytes: number;
   readonly emulate: EmulateOptions;
+  readonly walPath: string;
   readonly info: MemoryInfo;
 }
 
 class MmapIoMemory implements Memory {
   readonly info: MemoryInfo;
   readonly buffer: ArrayBuffer;
-  readonly counters = { fences: 0, lines: 0 };
+  readonly counters = { fences: 0, lines: 0, syncs: 0 };
   readonly recordWriter = null;
   readonly #module: MmapIoModule;
   readonly #bytes: Buffer;
@@ -197,17 +228,29 @@ class MmapIoMemory implements Memory {
 
   publish(): void {
     this.#mustBeOpen('publish');
-    const { path, fd } = this.#state;
+    const { path } = this.#state;
     const temporary = this.#temporary;
     if (temporary === null) throw new IoError(`${path} is published already`, { path });
-    try {
-      fsyncSync(fd);
-    } catch (cause) {
-      if (files.isFull(cause)) throw files.fullFailure(path, { from: 0, to: this.#sizeBytes }, cause);
-      throw new IoError(`${path}: writing it out failed: ${String(cause)}`, { path }, cause);
-    }
+    this.#syncFile();
     files.publishFile(temporary, path);
     this.#temporary = null;
+  }
+
+  syncFile(): void {
+    this.#mustBeOpen('syncFile');
+    this.#syncFile();
+  }
+
+  openWal(_options: WalOpenOptions): null {
+    this.#mustBeOpen('openWal');
+    const { path, walPath } = this.#state;
+    if (!existsSync(walPath)) return null;
+    throw new PoolOpenError(
+      'BACKEND',
+      `${path}: there is a write-ahead log, ${walPath}, so the pool may be incomplete without it, and mmap-io cannot read it: ` +
+        'open the pool once with the native backend and close it',
+      { path, walPath },
+    );
   }
 
   close(): void {
@@ -219,6 +262,16 @@ class MmapIoMemory implements Memory {
     } finally {
       closeSync(this.#state.fd);
       this.#state.lock.release();
+    }
+  }
+
+  #syncFile(): void {
+    const { path, fd } = this.#state;
+    try {
+      fsyncSync(fd);
+    } catch (cause) {
+      if (files.isFull(cause)) throw files.fullFailure(path, { from: 0, to: this.#sizeBytes }, cause);
+      throw new IoError(`${path}: writing it out failed: ${String(cause)}`, { path }, cause);
     }
   }
 

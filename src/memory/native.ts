@@ -6,12 +6,13 @@ import { constants } from 'node:buffer';
 import { existsSync } from 'node:fs';
 import { IoError, PoolClosedError, PoolOpenError } from '../errors/index.js';
 import { MAX_POOL_BYTES, type Offset } from '../format/index.js';
-import { resolveDomain } from './domain.js';
+import { resolveDomain, resolveLog } from './domain.js';
 import { cachesArePersistent, fileSystemOf } from './file-system.js';
 import * as files from './files.js';
 import { lockFileHolder } from './lock-file.js';
 import type {
   Domain,
+  LogKind,
   Memory,
   MemoryBackend,
   MemoryInfo,
@@ -19,8 +20,11 @@ import type {
   PersistCounters,
   RecordWriter,
   Step,
+  WalOpenOptions,
 } from './memory.js';
 import { loadAddon, MAP_FLAG, type NativeAddon, type NativeMapping } from './native-addon.js';
+import { openNativeWal } from './native-wal.js';
+import type { WriteAheadLog } from './wal.js';
 
 /** The longest ArrayBuffer of this Node (4 GiB on Node 20), and what a ref can name (64 GiB). */
 export const NATIVE_MAX_BYTES = Math.min(constants.MAX_LENGTH, MAX_POOL_BYTES);
@@ -58,9 +62,9 @@ export class NativeBackend implements MemoryBackend {
       const holder = lockFileHolder(path);
       if (holder !== null) throw files.locked(path, holder);
       if (mapping.fileBytes > maxBytes) throw files.largerThanMax(path, mapping.fileBytes, maxBytes);
-      const domain = configure(mapping, this.#addon, options, path);
+      const medium = configure(mapping, this.#addon, options, path);
       fillHoles(mapping, path);
-      return new NativeMemory(mapping, { path, maxBytes, temporary: null, ...domain });
+      return new NativeMemory(mapping, { path, maxBytes, temporary: null, ...medium });
     } catch (error) {
       mapping.unmap();
       throw files.openFailure(path, error);
@@ -72,9 +76,9 @@ export class NativeBackend implements MemoryBackend {
     const temporary = files.temporaryName(path);
     const mapping = this.#map(path, temporary, maxBytes, MAP_FLAG.create);
     try {
-      const domain = configure(mapping, this.#addon, options, temporary);
+      const medium = configure(mapping, this.#addon, options, temporary);
       allocate(mapping, path, { from: 0, to: options.sizeBytes });
-      return new NativeMemory(mapping, { path, maxBytes, temporary, ...domain });
+      return new NativeMemory(mapping, { path, maxBytes, temporary, ...medium });
     } catch (error) {
       files.removeTemporary(temporary);
       mapping.unmap();
@@ -93,40 +97,48 @@ export class NativeBackend implements MemoryBackend {
 
 interface Medium {
   readonly domain: Domain;
+  readonly log: LogKind;
+  /** How stores become durable; with the redo log, those to the log. */
   readonly instruction: string;
   readonly fileSystem: string;
+  /** Where the write-ahead log is, if there is one. */
+  readonly walPath: string;
 }
 
-/** Decides the domain and tells the mapping what a flush is there. */
+/** Decides domain and log, and tells the mapping what a flush is there. */
 function configure(
   mapping: NativeMapping,
   addon: NativeAddon,
   options: MemoryOpenOptions,
   actualPath: string,
 ): Medium {
+  const { path } = options;
   const fileSystem = fileSystemOf(actualPath);
   const { synchronous } = mapping;
-  const facts = {
-    path: options.path,
-    fileSystem,
-    synchronous,
-    cachesPersistent: synchronous && cachesArePersistent(),
-  };
+  const facts = { path, fileSystem, synchronous, cachesPersistent: synchronous && cachesArePersistent() };
   const domain = resolveDomain(facts, options);
+  const log = resolveLog(facts, domain, options.log);
+  const instruction = flushInstruction(addon, domain, options);
   const { flushNs = 0, fenceNs = 0, flush = true } = options.emulate ?? {};
-  const flushes = flush && domain !== 'cpu-cache';
-  const instruction = (flushes ? addon.flushInstructions[0] : undefined) ?? 'none';
-  if (domain === 'memory' && flushes && instruction === 'none') {
-    throw new PoolOpenError(
-      'DOMAIN',
-      `${options.path}: perdure knows no instruction of this processor (${process.arch}) that writes a cache line back ` +
-        'to persistent memory. emulate: true opens it, safe against crashes of the process but not against power loss',
-      { path: options.path, domain },
-    );
-  }
   // Measured: non-temporal stores beat ordinary ones with a flush for records of every size.
-  mapping.setFlush(instruction, true, flush, flushNs, fenceNs);
-  return { domain, instruction, fileSystem };
+  mapping.setFlush(domain === 'block' ? 'none' : instruction, true, flush, flushNs, fenceNs);
+  if (log === 'redo') mapping.makePrivate();
+  return { domain, log, instruction, fileSystem, walPath: files.walPath(path) };
+}
+
+function flushInstruction(addon: NativeAddon, domain: Domain, { path, emulate }: MemoryOpenOptions): string {
+  const flushes = (emulate?.flush ?? true) && domain !== 'cpu-cache';
+  if (!flushes) return 'none';
+  if (domain === 'block') return 'fdatasync';
+  const instruction = addon.flushInstructions[0];
+  if (instruction !== undefined) return instruction;
+  if (domain !== 'memory') return 'none';
+  throw new PoolOpenError(
+    'DOMAIN',
+    `${path}: perdure knows no instruction of this processor (${process.arch}) that writes a cache line back ` +
+      'to persistent memory. emulate: true opens it, safe against crashes of the process but not against power loss',
+    { path, domain },
+  );
 }
 
 /** A sparse copy of a pool gets its blocks now: a full disk must be an error here, not a bus error later. */
@@ -155,10 +167,11 @@ class NativeMemory implements Memory {
   readonly info: MemoryInfo;
   readonly buffer: ArrayBuffer;
   readonly counters: PersistCounters;
-  readonly recordWriter: RecordWriter;
+  readonly recordWriter: RecordWriter | null;
   readonly #mapping: NativeMapping;
   readonly #path: string;
   readonly #maxBytes: number;
+  readonly #walPath: string;
   #temporary: string | null;
   #sizeBytes: number;
   #closed = false;
@@ -167,18 +180,20 @@ class NativeMemory implements Memory {
     this.#mapping = mapping;
     this.#path = state.path;
     this.#maxBytes = state.maxBytes;
+    this.#walPath = state.walPath;
     this.#temporary = state.temporary;
     this.#sizeBytes = mapping.size();
     this.buffer = mapping.buffer;
     this.info = {
       backend: 'native',
       domain: state.domain,
+      log: state.log,
       flushInstruction: state.instruction,
       fileSystem: state.fileSystem,
     };
     this.counters = new NativeCounters(mapping.counters);
     const { control, setRanges, append, commit } = mapping;
-    this.recordWriter = { control, setRanges, append, commit };
+    this.recordWriter = state.log === 'undo' ? { control, setRanges, append, commit } : null;
   }
 
   get sizeBytes(): number {
@@ -192,23 +207,24 @@ class NativeMemory implements Memory {
     if (sizeBytes > this.#maxBytes) throw files.maxSizeReached(this.#path, sizeBytes, this.#maxBytes);
     allocate(this.#mapping, this.#path, { from, to: sizeBytes });
     // MAP_SYNC covers the pages that are stored to, not the size: a header that names it must not be durable first.
-    if (this.#mapping.synchronous) this.#syncFile({ from, to: sizeBytes });
+    // With the redo log the fence that makes the header durable covers the size.
+    if (this.#mapping.synchronous && this.info.log === 'undo') this.#syncFile({ from, to: sizeBytes });
     this.#sizeBytes = sizeBytes;
   }
 
   flush(at: Offset, bytes: number, _step: Step): void {
     this.#mustBeOpen('flush');
-    this.#mapping.flush(at, bytes);
+    this.#written(() => this.#mapping.flush(at, bytes));
   }
 
   flushRanges(ranges: Uint32Array, count: number, _step: Step): void {
     this.#mustBeOpen('flushRanges');
-    this.#mapping.flushRanges(ranges, count);
+    this.#written(() => this.#mapping.flushRanges(ranges, count));
   }
 
   fence(_step: Step): void {
     this.#mustBeOpen('fence');
-    this.#mapping.fence();
+    this.#written(() => this.#mapping.fence());
   }
 
   publish(): void {
@@ -218,6 +234,17 @@ class NativeMemory implements Memory {
     this.#syncFile({ from: 0, to: this.#sizeBytes });
     files.publishFile(temporary, this.#path);
     this.#temporary = null;
+  }
+
+  syncFile(): void {
+    this.#mustBeOpen('syncFile');
+    this.#written(() => this.#mapping.syncFile());
+  }
+
+  openWal(options: WalOpenOptions): WriteAheadLog | null {
+    this.#mustBeOpen('openWal');
+    const synchronous = this.info.domain !== 'block';
+    return openNativeWal(this.#mapping, this.#walPath, synchronous, options);
   }
 
   close(): void {
@@ -233,15 +260,24 @@ class NativeMemory implements Memory {
   /** Content, size and blocks of the file survive a power failure. */
   #syncFile(range: { from: number; to: number }): void {
     try {
-      this.#mapping.syncFile(false);
+      this.#mapping.syncFile();
     } catch (cause) {
       if (files.isFull(cause)) throw files.fullFailure(this.#path, range, cause);
-      throw new IoError(
-        `${this.#path}: writing it out failed: ${String(cause)}`,
-        { path: this.#path },
-        cause,
-      );
+      throw this.#ioError(cause);
     }
+  }
+
+  /** Runs what may write to the file. */
+  #written(action: () => void): void {
+    try {
+      action();
+    } catch (cause) {
+      throw files.systemFailure(cause) === null ? cause : this.#ioError(cause);
+    }
+  }
+
+  #ioError(cause: unknown): IoError {
+    return new IoError(`${this.#path}: writing it out failed: ${String(cause)}`, { path: this.#path }, cause);
   }
 
   #mustBeOpen(what: string): void {
@@ -260,5 +296,8 @@ class NativeCounters implements PersistCounters {
   }
   get lines(): number {
     return this.#slots[1] as number;
+  }
+  get syncs(): number {
+    return this.#slots[2] as number;
   }
 }

@@ -78,6 +78,7 @@ export function openOptions(path: string, more: Partial<MemoryOpenOptions> = {})
     sizeBytes: MIB,
     emulate: {},
     domain: null,
+    log: null,
     ...more,
   };
 }
