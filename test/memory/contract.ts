@@ -1,6 +1,6 @@
 /**
- * The contract of MemoryBackend, the same for every backend that maps files. Each case starts from an empty
- * directory and closes what it opened.
+ * The contract of MemoryBackend, the same for every backend that maps files, with either log. Each case starts from an
+ * empty directory and closes what it opened.
  */
 import {
   existsSync,
@@ -15,12 +15,29 @@ import {
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { Offset } from '../../src/format/index.js';
-import { type Memory, type MemoryBackend, type MemoryOpenOptions, STEP } from '../../src/memory/index.js';
+import {
+  type Domain,
+  type LogKind,
+  type Memory,
+  type MemoryBackend,
+  type MemoryOpenOptions,
+  STEP,
+} from '../../src/memory/index.js';
 import { canMount, caught, isTmpfs, MIB, openOptions, Scratch } from './fixtures.js';
 
 export interface Contract {
-  /** Flush instruction that the backend is expected to report where it flushes. */
+  readonly backend: string;
+  /** Where the pools lie, and what they are opened with. */
+  readonly medium: 'memory' | 'disk';
+  readonly options: Partial<MemoryOpenOptions>;
+  /** What the backend is expected to report then. */
+  readonly domain: Domain;
+  readonly log: LogKind;
   readonly flushInstruction: string;
+  /** The flush instruction where none is emulated on an ordinary disk; null: it is refused. */
+  readonly diskInstruction: string | null;
+  /** That of byte-addressable memory. */
+  readonly memoryInstruction: string;
   /** The largest `maxBytes`. */
   readonly limitBytes: number;
 }
@@ -37,7 +54,7 @@ export function memoryContract(name: string, makeBackend: () => MemoryBackend, c
     let path: string;
 
     const open = (more: Partial<MemoryOpenOptions> = {}): Memory => {
-      const memory = backend.open(openOptions(path, more));
+      const memory = backend.open(openOptions(path, { ...contract.options, ...more }));
       opened.push(memory);
       return memory;
     };
@@ -50,7 +67,7 @@ export function memoryContract(name: string, makeBackend: () => MemoryBackend, c
 
     beforeEach(() => {
       backend = makeBackend();
-      directory = scratch.memory();
+      directory = contract.medium === 'memory' ? scratch.memory() : scratch.disk();
       path = join(directory, 'test.pool');
     });
     afterEach(() => {
@@ -69,17 +86,62 @@ export function memoryContract(name: string, makeBackend: () => MemoryBackend, c
       expect(new Uint32Array(again.buffer)[1000]).toBe(0xfeedbeef);
     });
 
-    it('shows a store in the file at once', () => {
+    it('shows a store in the file at once with the undo log, when it is flushed with the redo log', () => {
       const memory = createPublished();
-      new Uint8Array(memory.buffer)[77] = 42;
-      expect(readFileSync(path)[77]).toBe(42);
+      const bytes = new Uint8Array(memory.buffer);
+      const inFile = (): number[] => [...readFileSync(path).subarray(76, 79)];
+      bytes.set([41, 42, 43], 76);
+      expect(inFile()).toEqual(contract.log === 'undo' ? [41, 42, 43] : [0, 0, 0]);
+      memory.flush(77 as Offset, 1, STEP.dataFlush);
+      expect(inFile()).toEqual(contract.log === 'undo' ? [41, 42, 43] : [0, 42, 0]);
+    });
+
+    it('flushes ranges, neighbouring ones and empty ones among them', () => {
+      const memory = createPublished();
+      const bytes = new Uint8Array(memory.buffer);
+      bytes.fill(7, 0, 4096);
+      const pairs = [16, 1, 17, 2, 30, 0, 19, 1, 40, 1, 8, 1, 9, 1, 0, 0];
+      memory.flushRanges(Uint32Array.from(pairs), pairs.length / 2, STEP.dataFlush);
+      memory.fence(STEP.dataFence);
+      memory.flushRanges(new Uint32Array(2), 0, STEP.dataFlush);
+      const file = readFileSync(path);
+      for (let granule = 0; granule < 64; granule++) {
+        const flushed = contract.log === 'undo' || [8, 9, 16, 17, 18, 19, 40].includes(granule);
+        expect([...file.subarray(granule * 16, granule * 16 + 16)], String(granule)).toEqual(
+          Array.from({ length: 16 }, () => (flushed ? 7 : 0)),
+        );
+      }
+    });
+
+    it('keeps stores to private copies when the pool grows', () => {
+      const memory = createPublished();
+      const bytes = new Uint8Array(memory.buffer);
+      bytes[MIB - 1] = 5;
+      memory.grow(2 * MIB);
+      bytes[MIB] = 6;
+      expect([bytes[MIB - 1], bytes[MIB]]).toEqual([5, 6]);
+      expect(readFileSync(path)[MIB]).toBe(contract.log === 'undo' ? 6 : 0);
     });
 
     it('reports what it is', () => {
       const { info } = createPublished();
-      expect(info).toMatchObject({ backend: name, domain: 'emulated' });
+      const { domain, log, flushInstruction } = contract;
+      expect(info).toMatchObject({ backend: contract.backend, domain, log, flushInstruction });
       if (isTmpfs(directory)) expect(info.fileSystem).toBe('tmpfs');
-      expect(info.flushInstruction).toBe(contract.flushInstruction);
+    });
+
+    it('writes all of the file out', () => {
+      const memory = createPublished();
+      memory.syncFile();
+      memory.grow(2 * MIB);
+      memory.syncFile();
+      expect(statSync(path).size).toBe(2 * MIB);
+    });
+
+    it('has no write-ahead log unless one is made', () => {
+      const memory = createPublished();
+      expect(memory.openWal({ create: false, access: 'store' })).toBeNull();
+      expect(readdirSync(directory)).toEqual(['test.pool']);
     });
 
     it('maps all of maxBytes, and new bytes are zero with blocks behind them', () => {
@@ -217,6 +279,8 @@ export function memoryContract(name: string, makeBackend: () => MemoryBackend, c
         () => memory.fence(STEP.dataFence),
         () => memory.grow(2 * MIB),
         () => memory.publish(),
+        () => memory.syncFile(),
+        () => memory.openWal({ create: false, access: 'write' }),
       ]) {
         expect(caught(call)).toMatchObject({ name: 'PoolClosedError', code: 'CLOSED' });
       }
@@ -336,33 +400,47 @@ export function memoryContract(name: string, makeBackend: () => MemoryBackend, c
       expect(memory.counters).toMatchObject({ fences: 1, lines: 1 });
     });
 
-    it('refuses an ordinary disk unless it is to emulate', (context) => {
+    it('says what it makes of an ordinary disk', (context) => {
       const disk = scratch.disk();
       if (isTmpfs(disk)) return context.skip('the temporary directory is a tmpfs here');
       path = join(disk, 'test.pool');
-      for (const domain of [null, 'block', 'memory', 'cpu-cache'] as const) {
-        const error = caught(() => create({ emulate: null, domain }));
-        expect(error).toMatchObject({ code: 'DOMAIN' });
-        expect(error.message).toContain('emulate: true');
-        expect(error.message).toContain(path);
+      const { diskInstruction } = contract;
+      for (const domain of ['memory', 'cpu-cache'] as const) {
+        expect(caught(() => create({ emulate: null, domain }))).toMatchObject({ code: 'DOMAIN' });
+      }
+      for (const domain of [null, 'block'] as const) {
+        if (diskInstruction === null) {
+          const error = caught(() => create({ emulate: null, domain }));
+          expect(error).toMatchObject({ code: 'DOMAIN' });
+          expect(error.message).toContain('emulate: true');
+          expect(error.message).toContain(path);
+        } else {
+          const { info } = create({ emulate: null, domain, log: null });
+          expect(info).toMatchObject({ domain: 'block', log: 'redo', flushInstruction: diskInstruction });
+          opened.pop()?.close();
+        }
       }
       expect(readdirSync(disk)).toEqual([]);
-      expect(createPublished().info.domain).toBe('emulated');
+      expect(createPublished({ emulate: {}, domain: null }).info.domain).toBe('emulated');
       return undefined;
     });
 
     it('takes a domain that is forced', () => {
-      expect(create({ domain: 'memory' }).info).toMatchObject({
+      expect(create({ emulate: {}, domain: 'memory' }).info).toMatchObject({
         domain: 'memory',
-        flushInstruction: contract.flushInstruction,
+        flushInstruction: contract.memoryInstruction,
       });
       path = join(directory, 'other.pool');
-      expect(create({ domain: 'cpu-cache' }).info).toMatchObject({
+      expect(create({ emulate: {}, domain: 'cpu-cache' }).info).toMatchObject({
         domain: 'cpu-cache',
         flushInstruction: 'none',
       });
-      path = join(directory, 'third.pool');
-      expect(caught(() => create({ domain: 'block' }))).toMatchObject({ code: 'DOMAIN' });
+    });
+
+    it('refuses the undo log on an ordinary disk', () => {
+      const error = caught(() => create({ emulate: null, domain: 'block', log: 'undo' }));
+      expect(error).toMatchObject({ name: 'PoolOpenError', code: 'DOMAIN' });
+      expect(error.message).toContain('emulate: true');
       expect(existsSync(path)).toBe(false);
     });
   });

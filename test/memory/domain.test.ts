@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { cachesArePersistent, fileSystemOf } from '../../src/memory/file-system.js';
-import { chooseBackend, detectDomain, resolveDomain } from '../../src/memory/index.js';
+import { chooseBackend, detectDomain, resolveDomain, resolveLog } from '../../src/memory/index.js';
 import { loadMmapIo } from '../../src/memory/mmap-io-module.js';
 import { loadAddon } from '../../src/memory/native-addon.js';
 import { caught, Scratch } from './fixtures.js';
@@ -50,17 +50,29 @@ describe('domain', () => {
     const unflushed = caught(() => resolveDomain(pmem, { emulate: null, domain: 'cpu-cache' }));
     expect(unflushed).toMatchObject({ code: 'DOMAIN', details: { wanted: 'cpu-cache', detected: 'memory' } });
     expect(resolveDomain(pmem, { emulate: {}, domain: 'cpu-cache' })).toBe('cpu-cache');
-    for (const facts of [disk, pmem, tmpfs]) {
-      expect(caught(() => resolveDomain(facts, { emulate: {}, domain: 'block' }))).toMatchObject({
-        code: 'DOMAIN',
-      });
+  });
+
+  it('may be that of ordinary disks on every medium', () => {
+    expect(resolveDomain(disk, nothing)).toBe('block');
+    for (const facts of [disk, pmem, eadr, tmpfs]) {
+      for (const emulate of [null, {}])
+        expect(resolveDomain(facts, { emulate, domain: 'block' })).toBe('block');
     }
-    const message = caught(() => resolveDomain(disk, nothing)).message;
-    expect(message).toContain('/x/y.pool');
-    expect(message).toContain('ext4');
-    expect(message).toContain('redo log');
-    expect(message).toContain('emulate: true');
-    expect(message).toContain('power loss');
+  });
+
+  it('chooses the log, unless one is asked for', () => {
+    for (const domain of ['cpu-cache', 'memory', 'emulated'] as const) {
+      expect(resolveLog(pmem, domain, null)).toBe('undo');
+      expect(resolveLog(pmem, domain, 'undo')).toBe('undo');
+      expect(resolveLog(pmem, domain, 'redo')).toBe('redo');
+    }
+    expect(resolveLog(disk, 'block', null)).toBe('redo');
+    expect(resolveLog(disk, 'block', 'redo')).toBe('redo');
+    const error = caught(() => resolveLog(disk, 'block', 'undo'));
+    expect(error).toMatchObject({ name: 'PoolOpenError', code: 'DOMAIN' });
+    for (const part of ['/x/y.pool', 'ext4', 'redo log', 'emulate: true', 'power loss']) {
+      expect(error.message).toContain(part);
+    }
   });
 
   it('trusts the caches only when every region of persistent memory says so', () => {

@@ -36,7 +36,14 @@ if (found.module === null) {
 
 function withMmapIo(module: MmapIoModule): void {
   memoryContract('mmap-io', () => new MmapIoBackend(module), {
+    backend: 'mmap-io',
+    medium: 'memory',
+    options: {},
+    domain: 'emulated',
+    log: 'undo',
     flushInstruction: 'msync',
+    diskInstruction: null,
+    memoryInstruction: 'msync',
     limitBytes: MMAP_IO_MAX_BYTES,
   });
 
@@ -119,6 +126,22 @@ function withMmapIo(module: MmapIoModule): void {
       expect(caught(() => native.open(openOptions(path)))).toMatchObject({ code: 'LOCKED' });
       other.close();
       native.open(openOptions(path)).close();
+    });
+
+    it('refuses the redo log, and a pool that has a write-ahead log beside it', () => {
+      const wanted = openOptions(path, { mode: 'create', log: 'redo' });
+      expect(caught(() => backend.open(wanted))).toMatchObject({ name: 'PoolOpenError', code: 'BACKEND' });
+      expect(readdirSync(directory)).toEqual([]);
+      const memory = backend.open(openOptions(path, { mode: 'create' }));
+      memory.publish();
+      writeFileSync(`${path}-wal`, '');
+      for (const create of [true, false]) {
+        const error = caught(() => memory.openWal({ create, access: 'store' }));
+        expect(error).toMatchObject({ name: 'PoolOpenError', code: 'BACKEND' });
+        expect(error.message).toContain(`${path}-wal`);
+        expect(error.message).toContain('native');
+      }
+      memory.close();
     });
 
     it('leaves no lock behind', () => {
