@@ -171,7 +171,7 @@ export const WAL_SKIP = 0xffffffff;
 /** The largest distance to the last durable record that a record can state. */
 export const WAL_MAX_DISTANCE = 0xffff;
 /** Until a log needs more, and what it grows to unless the option `walSize` says otherwise. */
-export const MIN_WAL_BYTES = 256 * 1024;
+export const MIN_WAL_BYTES = 16 * 1024;
 export const INITIAL_WAL_BYTES = 1024 * 1024;
 export const DEFAULT_WAL_BYTES = 64 * 1024 * 1024;
 

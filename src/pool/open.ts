@@ -132,6 +132,8 @@ function open(path: string, options: ResolvedOptions): OpenPool {
   return closingOnError(memory, () => {
     const views = createViews(memory.buffer);
     const space = new PoolSpace(path, memory, views, readHeader(memory, views, path), false);
+    // A redo log that was closed cleanly writes nothing before its first commit.
+    if (memory.info.log === 'undo' || space.header.walId !== 0n) space.settle();
     // One of the two logs is dead: the header names the write-ahead log, and starts a new epoch when it does.
     const replayed = recoverFromWal({ path, memory, views, space });
     const input = recoveryInput(memory, views, space.header);

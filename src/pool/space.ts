@@ -70,6 +70,12 @@ export class PoolSpace {
     this.#resize(this.#maxBytes >= 64 * MIB ? Math.max(least, generous) : least, least);
   }
 
+  /** [HEADER 0] Makes INV-HDR-1 hold; done at the latest before the first header write. */
+  settle(): void {
+    if (!this.#settled) settleHeader(this.#memory, this.#views, this.#header);
+    this.#settled = true;
+  }
+
   /** Starts a new epoch: whatever the undo log holds is dead. */
   retireLog(): void {
     this.#writeHeader({ epoch: this.#nextEpoch });
@@ -101,8 +107,7 @@ export class PoolSpace {
   }
 
   #writeHeader(changes: Partial<Header>): void {
-    if (!this.#settled) settleHeader(this.#memory, this.#views, this.#header);
-    this.#settled = true;
+    this.settle();
     this.#header = writeHeader(this.#memory, this.#views, { ...this.#header, ...changes });
   }
 

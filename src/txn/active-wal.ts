@@ -4,7 +4,13 @@
  *
  * INV-WAL-4  The pool's header names a log only when that log's file and header are durable: [WAL 1] before [WAL 2].
  */
-import { INITIAL_WAL_BYTES, LINE_BYTES, WAL_MAX_DISTANCE, walRecordGranules } from '../format/index.js';
+import {
+  INITIAL_WAL_BYTES,
+  LINE_BYTES,
+  SPAN_BYTES,
+  WAL_MAX_DISTANCE,
+  walRecordGranules,
+} from '../format/index.js';
 import {
   type Memory,
   STEP,
@@ -122,7 +128,7 @@ export class ActiveWal {
   restart(lines: number, poolBytes: number): void {
     const { ring, file } = this;
     const least = (FIRST_LINE + lines + 1) * LINE_BYTES;
-    if (least > file.sizeBytes) file.extend(Math.ceil(least / INITIAL_WAL_BYTES) * INITIAL_WAL_BYTES);
+    if (least > file.sizeBytes) file.extend(Math.ceil(least / SPAN_BYTES) * SPAN_BYTES);
     const tail = { line: FIRST_LINE, seq: ring.seq };
     const { at, bytes } = this.nextHeader(tail, poolBytes);
     // INV-WAL-1: durable before a record is written where the old header would not look for it.
