@@ -122,7 +122,7 @@ static napi_value truncate_to(napi_env env, napi_callback_info info) {
   napi_value arguments[1];
   uint64_t size;
   if (!take_idle(env, info, 1, arguments, &w)) return NULL;
-  if (!take_integer(env, arguments[0], "size", w->size, &size)) return NULL;
+  if (!take_integer(env, arguments[0], "size", MAX_WAL_BYTES, &size)) return NULL;
   report(env, w, wal_truncate(w, size), "ftruncate");
   return NULL;
 }

@@ -186,6 +186,7 @@ int wal_extend(Wal *w, uint64_t size, const char **syscall) {
 int wal_truncate(Wal *w, uint64_t size) {
   const uint64_t wanted = (size + PAGE - 1) & ~(uint64_t)(PAGE - 1);
   if (file_error(&w->file) != 0) return file_error(&w->file);
+  if (size >= w->size) return 0;
   if (wanted < w->mapped) unmap(w); /* mapped anew when it is needed */
   if (ftruncate(w->file.fd, (off_t)size) != 0) return file_fail(&w->file, errno, "ftruncate");
   set_size(w, size);
