@@ -111,7 +111,14 @@ export class Background {
     else if (this.#sync !== null) this.#stepSync();
   }
 
-  /** Drops what has not run. */
+  /** Runs all that is left, syncs that are owed included. What fails is not told. */
+  drain(): void {
+    while (this.busy) this.#stepJob();
+    if (this.#appends > 0 && this.#sync === null) this.#beginSync();
+    while (this.#sync !== null) this.#stepSync();
+  }
+
+  /** Drops all that is left. */
   stop(): void {
     this.#job = [];
     this.#sync = null;
@@ -146,7 +153,7 @@ export class Background {
     } catch {
       // Its cause is the `failure` of the log; no request completes any more.
       this.#isPeriodic = false;
-      this.#requested = this.completed;
+      this.#appends = 0;
       return;
     }
     this.completed = ticket;

@@ -127,14 +127,13 @@ export class PrivateMapping implements Mapping {
     for (const { at, bytes } of ranges) {
       if (bytes === 0) continue;
       this.written.write(at, this.#bytes.subarray(at, at + bytes), { step, operation: 'flush' });
-      lines += Math.ceil((at + bytes) / LINE_BYTES) - Math.floor(at / LINE_BYTES);
+      lines += linesOf(at, bytes);
     }
     return lines;
   }
 
   fence(step: Step): boolean {
-    this.written.sync({ step, operation: 'fence' });
-    return true;
+    return this.written.sync({ step, operation: 'fence' });
   }
 
   syncFile(): void {
@@ -165,4 +164,9 @@ export class PrivateMapping implements Mapping {
   giveBack(at: number, bytes: number): void {
     this.written.read(at, this.#bytes.subarray(at, at + bytes));
   }
+}
+
+/** How many lines [at, at + bytes) touches. */
+export function linesOf(at: number, bytes: number): number {
+  return Math.ceil((at + bytes) / LINE_BYTES) - Math.floor(at / LINE_BYTES);
 }

@@ -49,7 +49,7 @@ export class SimulatedMedium implements MemoryBackend {
   readonly #files = new Map<string, SimulatedFile>();
   /** Created and not yet published. */
   readonly #hidden = new Set<SimulatedFile>();
-  readonly #memories = new Map<SimulatedFile, Memory>();
+  readonly #memories = new Map<SimulatedFile, SimulatedMemory>();
   readonly #observers = new Set<MediumObserver>();
   readonly #faults = new Faults();
   readonly #clock: WriteClock = { now: 0 };
@@ -175,7 +175,7 @@ export class SimulatedMedium implements MemoryBackend {
    * do stores to private mappings and what was to be done in the background; files keep all else.
    */
   killProcess(): void {
-    for (const memory of [...this.#memories.values()]) memory.close();
+    for (const memory of [...this.#memories.values()]) memory.die();
   }
 
   /** Ends a medium and gives the memory of a fork back. */

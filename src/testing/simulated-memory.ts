@@ -29,7 +29,7 @@ interface MemoryOptions {
 /** A mapping of one simulated file; made by `SimulatedMedium.open`. */
 export class SimulatedMemory implements Memory {
   readonly info: MemoryInfo;
-  readonly counters: PersistCounters = { fences: 0, lines: 0 };
+  readonly counters: PersistCounters = { fences: 0, lines: 0, syncs: 0 };
   /** None: the portable writer is used, so that each of its flushes and fences is seen. */
   readonly recordWriter = null;
   readonly #file: SimulatedFile;
@@ -125,15 +125,22 @@ export class SimulatedMemory implements Memory {
     this.#wal = new SimulatedWal(file, this.#controls, {
       synchronous: this.info.domain !== 'block',
       health: this.#health,
+      counters: this.counters,
       pool: mapping instanceof PrivateMapping ? mapping : null,
     });
     return this.#wal;
   }
 
   close(): void {
+    this.#wal?.close();
+    this.die();
+  }
+
+  /** The process has died; or, without anything in the background, the pool is closed. */
+  die(): void {
     if (!this.#open) return;
     this.#open = false;
-    this.#wal?.close();
+    this.#wal?.die();
     this.#mapping.detach();
     this.#file.locked = false;
     this.#controls.closed(this.#file);

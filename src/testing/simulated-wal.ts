@@ -7,10 +7,10 @@
  */
 import { PoolClosedError, PoolFullError } from '../errors/index.js';
 import { PAGE_BYTES } from '../format/index.js';
-import { STEP, type Step, type WriteAheadLog } from '../memory/index.js';
+import { type PersistCounters, STEP, type Step, type WriteAheadLog } from '../memory/index.js';
 import { Background } from './background.js';
 import { UNIT_BYTES } from './dirty-unit.js';
-import type { PrivateMapping, Range } from './mapping.js';
+import { linesOf, type PrivateMapping, type Range } from './mapping.js';
 import type { MediumControls } from './medium-controls.js';
 import type { SimulatedFile } from './simulated-file.js';
 import { type Health, WrittenFile } from './written-file.js';
@@ -18,6 +18,7 @@ import { type Health, WrittenFile } from './written-file.js';
 interface WalOptions {
   readonly synchronous: boolean;
   readonly health: Health;
+  readonly counters: PersistCounters;
   /** The pool that checkpoints write; null where it is mapped shared and needs none. */
   readonly pool: PrivateMapping | null;
 }
@@ -32,15 +33,18 @@ export class SimulatedWal implements WriteAheadLog {
   readonly #pool: PrivateMapping | null;
   readonly #controls: MediumControls;
   readonly #health: Health;
+  readonly #counters: PersistCounters;
   readonly #background: Background;
   #open = true;
 
-  constructor(file: SimulatedFile, controls: MediumControls, { synchronous, health, pool }: WalOptions) {
+  constructor(file: SimulatedFile, controls: MediumControls, options: WalOptions) {
+    const { synchronous, health } = options;
     this.synchronous = synchronous;
     this.#file = file;
-    this.#pool = pool;
+    this.#pool = options.pool;
     this.#controls = controls;
     this.#health = health;
+    this.#counters = options.counters;
     const unitBytes = synchronous ? UNIT_BYTES : controls.logUnitBytes;
     this.#log = new WrittenFile(file, controls, { unitBytes, stores: synchronous, health });
     this.#background = new Background({
@@ -77,7 +81,9 @@ export class SimulatedWal implements WriteAheadLog {
         `[${at}, ${at + bytes.length}) is outside of ${this.path} (${this.sizeBytes} bytes)`,
       );
     this.#log.write(at, bytes, { step, operation: 'walWrite' });
-    if (step === STEP.walAppend && !this.synchronous) this.#background.appended();
+    if (step !== STEP.walAppend) return;
+    this.#counters.lines += linesOf(at, bytes.length);
+    if (!this.synchronous) this.#background.appended();
   }
 
   sync(step: Step): void {
@@ -115,6 +121,12 @@ export class SimulatedWal implements WriteAheadLog {
 
   close(): void {
     if (!this.#open) return;
+    this.#background.drain();
+    this.die();
+  }
+
+  /** The process has died: what was to be done in the background is not done any more. */
+  die(): void {
     this.#open = false;
     this.#background.stop();
     this.#file.locked = false;
@@ -211,7 +223,9 @@ export class SimulatedWal implements WriteAheadLog {
   }
 
   #sync(step: Step, until?: number): void {
-    this.#log.sync({ step, operation: 'walSync' }, until);
+    if (!this.#log.sync({ step, operation: 'walSync' }, until)) return;
+    if (this.synchronous) this.#counters.fences++;
+    else this.#counters.syncs++;
   }
 
   #mapping(): PrivateMapping {

@@ -37,6 +37,10 @@ export class WrittenFile {
   readonly #controls: MediumControls;
   readonly #stores: boolean;
   readonly #health: Health;
+  /** Number of the last write; what was written before the file was opened may not be durable. */
+  #written: number;
+  /** What was written up to here is durable. */
+  #synced = -1;
 
   constructor(file: SimulatedFile, controls: MediumControls, options: WrittenFileOptions) {
     this.file = file;
@@ -44,6 +48,7 @@ export class WrittenFile {
     this.#controls = controls;
     this.#stores = options.stores;
     this.#health = options.health;
+    this.#written = controls.clock.now;
   }
 
   /** Copies what programs see; zeros behind the end. */
@@ -65,18 +70,20 @@ export class WrittenFile {
       throw this.#failed(error);
     }
     this.#content.write(at, bytes, flushed);
+    this.#written = this.#controls.clock.now;
     for (const observer of observers) observer.onWrite?.(path, step);
   }
 
   /**
    * @param until number of the last write before the sync began; default: all
+   * @returns false when it was left out, or there was nothing to make durable
    * @throws IoError, now and for ever after a failure
    */
-  sync({ step, operation }: Operation, until = this.#controls.clock.now): void {
+  sync({ step, operation }: Operation, until = this.#controls.clock.now): boolean {
     const { skip, faults, observers } = this.#controls;
     const { path } = this.file;
     this.mustBeHealthy();
-    if (step !== null && skip.has(step)) return;
+    if (this.#written <= this.#synced || (step !== null && skip.has(step))) return false;
     try {
       faults.check(operation, path);
     } catch (error) {
@@ -85,6 +92,8 @@ export class WrittenFile {
     }
     for (const observer of observers) observer.onFence?.(path, step);
     this.#content.settle(until);
+    this.#synced = until;
+    return true;
   }
 
   /** @throws IoError after a failure */

@@ -48,7 +48,7 @@ describe("a pool's file on a disk", () => {
     for (const unit of [0, 1, 2, 3]) file.set(unit, 7);
     file.flush(1, 2);
     expect([0, 8, 16, 24].map((at) => medium.read(PATH)[at])).toEqual([0, 7, 7, 0]);
-    expect(file.memory.counters).toEqual({ fences: 0, lines: 1 });
+    expect(file.memory.counters).toEqual({ fences: 0, lines: 1, syncs: 0 });
     medium.killProcess();
     expect([0, 1, 2, 3].map((unit) => open(medium.fork(), BLOCK).get(unit))).toEqual([0, 0, 0, 0]);
     const next = open(medium, BLOCK);
