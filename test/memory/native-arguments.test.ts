@@ -4,37 +4,14 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { CONTROL } from '../../src/memory/index.js';
 import { loadAddon, MAP_FLAG, type NativeAddon, type NativeMapping } from '../../src/memory/native-addon.js';
 import { caught, countMappings, MIB, Scratch } from './fixtures.js';
+import { badNumbers, type Loose, notArrays, notNumbers } from './wrong-arguments.js';
 
 const found = loadAddon();
 if (found.addon === null) throw new Error(found.reason);
 const addon: NativeAddon = found.addon;
 
-type Loose = Record<string, (...values: unknown[]) => unknown>;
 const FILE_BYTES = 65536;
-const notNumbers = [undefined, null, '1', true, {}, [], 1n, Symbol('x'), () => 1];
-const badNumbers = [
-  -1,
-  -0.5,
-  0.5,
-  Number.NaN,
-  Number.POSITIVE_INFINITY,
-  Number.NEGATIVE_INFINITY,
-  2 ** 53,
-  2 ** 64,
-  1e308,
-];
 const beyond = [FILE_BYTES + 1, FILE_BYTES + 64, MIB, 2 ** 31, 2 ** 32, 2 ** 32 + 64, 2 ** 48];
-const notArrays = [
-  undefined,
-  null,
-  5,
-  'x',
-  {},
-  [1, 2],
-  new ArrayBuffer(8),
-  new Int32Array(2),
-  new Float64Array(2),
-];
 
 const scratch = new Scratch();
 let path: string;
