@@ -1,7 +1,7 @@
 /**
  * Chooses the crash images to check: all of them where they are few, otherwise a seeded sample that always has
- * the telling ones (nothing, everything, only what was flushed, only what was not, one unit alone, all but one,
- * everything up to an address, whole lines).
+ * the telling ones: nothing, everything, only what was flushed, only what was not, one file alone, one unit alone, all but
+ * one, everything up to an address, whole lines or writes, everything up to a write, a write torn in the middle.
  *
  * INV-SIM-8  The images of a list of units depend on the list, the budget and the seed only, and none comes twice:
  *            the number of an image is enough to find it again.
@@ -24,7 +24,9 @@ const MAX_REPEATS = 64;
 /** Shares of the budget; the rest is random. */
 const SINGLES_SHARE = 0.3;
 const PREFIXES_SHARE = 0.15;
-const LINES_SHARE = 0.2;
+const GROUPS_SHARE = 0.2;
+const WRITES_SHARE = 0.1;
+const TORN_SHARE = 0.1;
 const DENSITIES = [0.5, 0.5, 0.1, 0.9, 0.25, 0.75, 0.02, 0.98] as const;
 
 /**
@@ -67,28 +69,33 @@ function* allImages(image: CrashImage): Generator<CrashImage> {
 }
 
 function* sampleImages(image: CrashImage, budget: number, random: Random): Generator<CrashImage> {
-  const { choice } = image;
+  const { units, choice } = image;
   const seen = new Set<number>();
-  let left = budget;
-  let repeats = 0;
-  for (const fill of strategies(image.units, budget, random)) {
+  const isNew = (fill: Fill): boolean => {
     fill(choice);
     const before = seen.size;
-    seen.add(hashChoice(choice));
-    if (seen.size === before) {
-      if (++repeats > MAX_REPEATS) return;
-      continue;
-    }
-    repeats = 0;
+    return seen.add(hashChoice(choice)).size > before;
+  };
+  for (const fill of telling(units, budget, random)) {
+    if (!isNew(fill)) continue;
     yield image;
-    if (--left === 0) return;
+    if (seen.size === budget) return;
+  }
+  for (let repeats = 0; repeats <= MAX_REPEATS; ) {
+    if (isNew(scattered(units, random))) {
+      repeats = 0;
+      yield image;
+      if (seen.size === budget) return;
+    } else {
+      repeats++;
+    }
   }
 }
 
 type Fill = (choice: Uint8Array) => void;
 
-/** Ways to fill a choice, the telling ones first, then random ones without end. */
-function* strategies(units: readonly DirtyUnit[], budget: number, random: Random): Generator<Fill> {
+/** The telling ways to fill a choice. */
+function* telling(units: readonly DirtyUnit[], budget: number, random: Random): Generator<Fill> {
   const present = units.map(({ values, current }) => (current === 0 ? values.length - 1 : current));
   const where = (takes: (index: number) => boolean): Fill => {
     return (choice) => {
@@ -110,22 +117,63 @@ function* strategies(units: readonly DirtyUnit[], budget: number, random: Random
     yield where((index) => index < end);
     yield where((index) => index >= end);
   }
-  const lines = numberLines(units);
-  const lineCount = (lines[lines.length - 1] as number) + 1;
-  for (const one of someOf(lineCount, (budget * LINES_SHARE) / 3, random)) {
-    yield where((index) => lines[index] === one);
-    yield where((index) => lines[index] !== one);
-    const chosen = bits(lineCount, random.pick(DENSITIES), random);
-    yield where((index) => chosen[lines[index] as number] === 1);
+  yield* oneFile(units, where);
+  yield* inOrder(units, budget, random);
+  const { groups, groupCount } = numberGroups(units);
+  for (const one of someOf(groupCount, (budget * GROUPS_SHARE) / 3, random)) {
+    yield where((index) => groups[index] === one);
+    yield where((index) => groups[index] !== one);
+    const chosen = bits(groupCount, random.pick(DENSITIES), random);
+    yield where((index) => chosen[groups[index] as number] === 1);
   }
-  for (;;) {
-    const density = random.pick(DENSITIES);
-    yield (choice) => {
-      for (let index = 0; index < choice.length; index++) {
-        const alternatives = (units[index] as DirtyUnit).values.length - 1;
-        choice[index] = random.chance(density) ? 1 + random.int(alternatives) : 0;
-      }
-    };
+}
+
+/** A random way to fill a choice. */
+function scattered(units: readonly DirtyUnit[], random: Random): Fill {
+  const density = random.pick(DENSITIES);
+  return (choice) => {
+    for (let index = 0; index < choice.length; index++) {
+      const alternatives = (units[index] as DirtyUnit).values.length - 1;
+      choice[index] = random.chance(density) ? 1 + random.int(alternatives) : 0;
+    }
+  };
+}
+
+/** A log without its pool, a pool without its log. */
+function* oneFile(
+  units: readonly DirtyUnit[],
+  where: (takes: (index: number) => boolean) => Fill,
+): Generator<Fill> {
+  const paths = new Set(units.map(({ path }) => path));
+  if (paths.size === 1) return;
+  for (const path of paths) {
+    yield where((index) => units[index]?.path === path);
+    yield where((index) => units[index]?.path !== path);
+  }
+}
+
+/** What a disk leaves that writes in the order it was told to, and stops somewhere, perhaps in the middle of a write. */
+function* inOrder(units: readonly DirtyUnit[], budget: number, random: Random): Generator<Fill> {
+  const asOf = (write: number, index: number): number => {
+    const { written } = units[index] as DirtyUnit;
+    return written === null ? 0 : written.findLastIndex((number) => number <= write);
+  };
+  const writes = [...new Set(units.flatMap(({ written }) => written ?? []))].sort((a, b) => a - b);
+  for (const number of someOf(writes.length, budget * WRITES_SHARE, random)) {
+    const write = writes[number] as number;
+    yield (choice) => choice.set(units.map((_, index) => asOf(write, index)));
+  }
+  // The last one at each of its units, then others somewhere.
+  const most = Math.ceil((budget * TORN_SHARE) / 4);
+  const others = random.shuffle(writes.slice(1, -1)).slice(0, most);
+  for (const write of [...writes.slice(-1), ...others]) {
+    const torn = units.flatMap(({ written }, index) => (written?.includes(write) ? [index] : []));
+    const tears = others.includes(write) ? 1 : most;
+    for (const tear of someOf(torn.length - 1, tears, random)) {
+      const from = torn[tear] as number;
+      yield (choice) => choice.set(units.map((_, index) => asOf(index <= from ? write : write - 1, index)));
+      yield (choice) => choice.set(units.map((_, index) => asOf(index <= from ? write - 1 : write, index)));
+    }
   }
 }
 
@@ -139,20 +187,18 @@ function bits(count: number, density: number, random: Random): Uint8Array {
   return Uint8Array.from({ length: count }, () => (random.chance(density) ? 1 : 0));
 }
 
-/** For each unit the number of its line, counted from 0. */
-function numberLines(units: readonly DirtyUnit[]): Uint32Array {
-  const numbers = new Uint32Array(units.length);
-  let number = 0;
-  for (let index = 1; index < units.length; index++) {
-    const before = units[index - 1] as DirtyUnit;
-    const unit = units[index] as DirtyUnit;
-    const together =
-      before.path === unit.path &&
-      Math.floor(before.offset / LINE_BYTES) === Math.floor(unit.offset / LINE_BYTES);
-    if (!together) number++;
-    numbers[index] = number;
-  }
-  return numbers;
+/** For each unit the number of its group, counted from 0: those stored to in one line, or written last by the same write. */
+function numberGroups(units: readonly DirtyUnit[]): { groups: number[]; groupCount: number } {
+  const numbers = new Map<string, number>();
+  const groups = units.map(({ path, offset, written }) => {
+    const group =
+      written === null ? `line ${Math.floor(offset / LINE_BYTES)}` : `write ${written[written.length - 1]}`;
+    const key = `${path}\0${group}`;
+    const number = numbers.get(key) ?? numbers.size;
+    numbers.set(key, number);
+    return number;
+  });
+  return { groups, groupCount: numbers.size };
 }
 
 /** 53 bits; a collision costs one image of a sample. */

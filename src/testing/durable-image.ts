@@ -208,6 +208,7 @@ export class DurableImage {
   }
 
   #hashChange(page: number, firstWord: number, before: Uint32Array, after: Uint32Array): void {
+    if (before === after) return;
     changeHash(this.#seed, page * UNITS_PER_PAGE + firstWord / 2, before, after);
     this.hashLow ^= hashed[0] as number;
     this.hashHigh ^= hashed[1] as number;

@@ -60,6 +60,53 @@ describe('crashImages', () => {
     }
   });
 
+  it('samples what a disk leaves that keeps the order of writes, and writes torn in the middle', () => {
+    // Three writes of six sectors each, one after the other, and a page of another file after the second.
+    const sector = (path: string, index: number, written: number): DirtyUnit => ({
+      path,
+      offset: index * 512,
+      values: [new Uint8Array(512), new Uint8Array(512).fill(written)],
+      current: 1,
+      flushed: true,
+      written: [0, written],
+    });
+    const units = Array.from({ length: 18 }, (_, index) =>
+      sector('log', index, index < 12 ? Math.floor(index / 6) + 1 : 4),
+    );
+    units.push(sector('pool', 0, 3));
+    const sample = new Set(choices(units, { budget: 240 }));
+    const image = (...present: number[]): string =>
+      present.map((count, index) => '1'.repeat(count).padEnd([6, 6, 6, 1][index] as number, '0')).join('');
+    for (const whole of [image(6, 0, 0, 0), image(6, 6, 0, 0), image(6, 6, 0, 1), image(6, 6, 6, 1)]) {
+      expect(sample.has(whole), whole).toBe(true);
+    }
+    for (let sectors = 1; sectors < 6; sectors++) {
+      expect(sample.has(image(6, 6, sectors, 1)), `${sectors} sectors`).toBe(true);
+    }
+    expect(sample.has(image(6, 6, 6, 0))).toBe(true);
+    expect(sample.has(image(0, 0, 0, 1))).toBe(true);
+    expect(sample.has(image(6, 0, 6, 1))).toBe(true);
+  });
+
+  it('knows each version of a unit as of its write', () => {
+    const units = Array.from({ length: 9 }, (_, index): DirtyUnit => {
+      const written = [0, index + 1, index + 10];
+      return {
+        path: 'log',
+        offset: index * 512,
+        values: written.map((value) => new Uint8Array(512).fill(value)),
+        current: 2,
+        flushed: true,
+        written,
+      };
+    });
+    const sample = new Set(choices(units, { budget: 200 }));
+    for (let write = 1; write < 9; write++) {
+      expect(sample.has('1'.repeat(write).padEnd(9, '0'))).toBe(true);
+      expect(sample.has('2'.repeat(write).padEnd(9, '1'))).toBe(true);
+    }
+  });
+
   it('finds nearly all images when the budget is just too small for all', () => {
     expect(choices(dirty(8), { budget: 255 }).length).toBeGreaterThan(200);
   });
