@@ -106,7 +106,7 @@ int wal_read(const Wal *w, uint64_t at, uint8_t *target, uint64_t bytes) {
     at += (uint64_t)got;
     bytes -= (uint64_t)got;
   }
-  memset(target, 0, bytes);
+  if (bytes > 0) memset(target, 0, bytes);
   return 0;
 }
 
@@ -114,6 +114,7 @@ int wal_write(Wal *w, uint64_t at, const uint8_t *bytes, uint64_t length) {
   uint64_t last_line = NO_LINE;
   int error = 0;
   if (wal_failed(w) != NULL) return file_error(wal_failed(w));
+  if (length == 0) return 0;
   if (!w->synchronous) {
     error = file_write(&w->file, bytes, length, at);
     if (error != 0) return error;
