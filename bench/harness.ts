@@ -5,7 +5,7 @@
  */
 
 /** One side of a case: does `n` operations and returns a number that depends on all of them. */
-export type Work = (n: number) => number;
+export type Work = (n: number) => number | Promise<number>;
 
 /** The two sides of a case, and what is to be done afterwards. */
 export interface Sides {
@@ -13,6 +13,8 @@ export interface Sides {
   readonly baseline: Work;
   /** The sides measure themselves, and return nanoseconds instead of a result. */
   readonly timed?: boolean;
+  /** How often both run before they are measured. Default 3. */
+  readonly warmUps?: number;
   close?(): void;
 }
 
@@ -44,20 +46,21 @@ export interface BenchOptions {
 /** Keeps results alive. */
 let sink = 0;
 
-export function runCase(benchCase: BenchCase, options: BenchOptions): BenchResult {
+export async function runCase(benchCase: BenchCase, options: BenchOptions): Promise<BenchResult> {
   const operations = Math.max(1, Math.round(benchCase.operations * options.scale));
-  const { run, baseline, timed = false, close } = benchCase.prepare();
-  const measure = timed ? (work: Work, n: number) => work(n) / n : time;
+  const { run, baseline, timed = false, warmUps = 3, close } = benchCase.prepare();
+  const measure = timed ? async (work: Work, n: number) => (await work(n)) / n : time;
   const times: number[] = [];
   const baselineTimes: number[] = [];
   try {
     // Warm up both, so that neither is measured while it is being optimised.
-    for (let i = 0; i < 3; i += 1) {
-      sink += run(operations) + baseline(operations);
+    for (let i = 0; i < warmUps; i += 1) {
+      sink += await run(operations);
+      sink += await baseline(operations);
     }
     for (let round = 0; round < options.rounds; round += 1) {
-      times.push(measure(run, operations));
-      baselineTimes.push(measure(baseline, operations));
+      times.push(await measure(run, operations));
+      baselineTimes.push(await measure(baseline, operations));
     }
   } finally {
     close?.();
@@ -67,8 +70,9 @@ export function runCase(benchCase: BenchCase, options: BenchOptions): BenchResul
   return { case: benchCase.name, ns, baselineNs, ratio: ns / baselineNs, hash: sink };
 }
 
-function time(work: Work, operations: number): number {
+async function time(work: Work, operations: number): Promise<number> {
   const start = process.hrtime.bigint();
-  sink += work(operations);
+  const result = work(operations);
+  sink += typeof result === 'number' ? result : await result;
   return Number(process.hrtime.bigint() - start) / operations;
 }

@@ -11,6 +11,7 @@ import { cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { collectionCases } from './cases/collections.js';
+import { durabilityCases } from './cases/durability.js';
 import { fieldCases } from './cases/fields.js';
 import { openCases } from './cases/open.js';
 import { txnCases } from './cases/txns.js';
@@ -27,7 +28,7 @@ const { values } = parseArgs({
   },
 });
 
-const allCases = [...fieldCases, ...txnCases, ...collectionCases, ...openCases];
+const allCases = [...fieldCases, ...txnCases, ...collectionCases, ...openCases, ...durabilityCases];
 const options = values.smoke ? { rounds: 1, scale: 0.001 } : { rounds: Number(values.rounds), scale: 1 };
 
 function runInProcess(name: string): BenchResult {
@@ -45,7 +46,7 @@ function print(result: BenchResult): void {
   console.log(`${result.case.padEnd(36)}${cells}${result.ratio.toFixed(2).padStart(10)}`);
 }
 
-function runAll(): void {
+async function runAll(): Promise<void> {
   const cases = allCases.filter(
     ({ name }) => name.includes(values.filter) && !(values.smoke && name.endsWith('/1000000')),
   );
@@ -58,7 +59,7 @@ function runAll(): void {
   }
   let hash = 0;
   for (const benchCase of cases) {
-    const result = values.smoke ? runCase(benchCase, options) : runInProcess(benchCase.name);
+    const result = values.smoke ? await runCase(benchCase, options) : runInProcess(benchCase.name);
     hash += result.hash;
     print(result);
   }
@@ -66,5 +67,5 @@ function runAll(): void {
 }
 
 const only = allCases.find(({ name }) => name === values.only);
-if (only === undefined) runAll();
-else console.log(JSON.stringify(runCase(only, options)));
+if (only === undefined) await runAll();
+else console.log(JSON.stringify(await runCase(only, options)));

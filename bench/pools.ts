@@ -1,5 +1,5 @@
 /** Temporary pools for benches: on a memory file system where there is one, removed when they are closed. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statfsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClassOf, Pool, type PoolOptions } from 'perdure';
@@ -16,6 +16,15 @@ const MEMORY_FILE_SYSTEM = '/dev/shm';
 export function benchFolder(): string {
   return existsSync(MEMORY_FILE_SYSTEM) ? MEMORY_FILE_SYSTEM : tmpdir();
 }
+
+/** A folder on a disk: temporary files may lie in memory. */
+export function diskFolder(): string {
+  const inMemory = statfsSync(tmpdir()).type === TMPFS;
+  return mkdtempSync(join(inMemory ? process.cwd() : tmpdir(), 'perdure-bench-'));
+}
+
+/** Magic number of statfs(2). */
+const TMPFS = 0x01021994;
 
 /** `flush: false` leaves flush instructions and fences out: what a transaction costs without them. */
 export function openBenchPool(

@@ -49,8 +49,10 @@ export {
   u64,
 } from './layout/index.js';
 export {
+  type BackgroundWriter,
   type Domain,
   type EmulateOptions,
+  type LogKind,
   type Memory,
   type MemoryBackend,
   type MemoryInfo,
@@ -59,6 +61,18 @@ export {
   type RecordWriter,
   STEP,
   type Step,
+  type WalAccess,
+  type WalFile,
+  type WalOpenOptions,
+  type WalRecordWriter,
+  type WriteAheadLog,
 } from './memory/index.js';
-export { type CheckReport, type NamedRoots, Pool, type PoolOptions, type PoolStats } from './pool/index.js';
-export type { RecoveryResult } from './txn/index.js';
+export {
+  type CheckReport,
+  type Durability,
+  type NamedRoots,
+  Pool,
+  type PoolOptions,
+  type PoolStats,
+} from './pool/index.js';
+export type { RecoveryResult, WalStats } from './txn/index.js';

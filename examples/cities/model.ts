@@ -37,4 +37,4 @@ export class World {
  * How the pool is opened everywhere. A gigabyte of address space is plenty for it; reserving much more makes V8 collect
  * its whole heap at once when the pool is opened, because it counts the mapping as memory.
  */
-export const POOL_OPTIONS = { root: World, emulate: true, maxSize: 2 ** 30 } as const;
+export const POOL_OPTIONS = { root: World, maxSize: 2 ** 30 } as const;

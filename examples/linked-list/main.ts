@@ -24,8 +24,8 @@ class Root {
 const folder = process.argv[2] ?? mkdtempSync(join(tmpdir(), 'perdure-linked-list-'));
 mkdirSync(folder, { recursive: true });
 
-// Creates the pool or opens it; recovers it if the last process died. `emulate`: the folder may lie on any disk.
-using pool = Pool.open(join(folder, 'list.pool'), { root: Root, emulate: true });
+// Creates the pool or opens it; recovers it if the last process died.
+using pool = Pool.open(join(folder, 'list.pool'), { root: Root });
 const root = pool.root(Root);
 
 pool.txn(() => {

@@ -1,2 +1,3 @@
 export { crc32c } from './crc32c.js';
 export * from './format.js';
+export * from './wal-format.js';

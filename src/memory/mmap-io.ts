@@ -23,10 +23,10 @@ import type {
   MemoryBackend,
   MemoryInfo,
   MemoryOpenOptions,
-  Step,
   WalOpenOptions,
 } from './memory.js';
 import { detachBuffer, loadMmapIo, type MmapIoModule, mmapIoErrno } from './mmap-io-module.js';
+import type { Step } from './step.js';
 
 /** mmap-io takes sizes and offsets as 32-bit integers with a sign. */
 export const MMAP_IO_MAX_BYTES = 2 ** 31 - 1;

@@ -8,8 +8,9 @@ import { rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { IoError, PoolClosedError } from '../errors/index.js';
 import * as files from './files.js';
-import type { Step, WalOpenOptions } from './memory.js';
+import type { WalOpenOptions } from './memory.js';
 import { type NativeMapping, type NativeWalFile, WAL_FLAG, WAL_STATE } from './native-addon.js';
+import type { Step } from './step.js';
 import type { WalRecordWriter, WriteAheadLog } from './wal.js';
 
 /**

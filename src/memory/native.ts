@@ -19,11 +19,11 @@ import type {
   MemoryOpenOptions,
   PersistCounters,
   RecordWriter,
-  Step,
   WalOpenOptions,
 } from './memory.js';
 import { loadAddon, MAP_FLAG, type NativeAddon, type NativeMapping } from './native-addon.js';
 import { openNativeWal } from './native-wal.js';
+import type { Step } from './step.js';
 import type { WriteAheadLog } from './wal.js';
 
 /** The longest ArrayBuffer of this Node (4 GiB on Node 20), and what a ref can name (64 GiB). */

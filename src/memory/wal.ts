@@ -7,7 +7,7 @@
  * INV-MEM-6  A page is copied when `startWrite` is called, and written only after a sync of the log that began
  *            after the copy was taken: no page of the pool's file is ahead of the durable log (write-ahead rule).
  */
-import type { Step } from './memory.js';
+import type { Step } from './step.js';
 
 /** Words of the control block that a `WalRecordWriter` shares with its caller. */
 export const WAL_CONTROL = {

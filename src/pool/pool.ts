@@ -19,7 +19,7 @@ const ROOT_WORD = (REGION.anchors.offset + ANCHORS.root.offset) / 4;
  *
  * @example
  * ```ts
- * using pool = Pool.open('app.pool', { root: Root, emulate: true });
+ * using pool = Pool.open('app.pool', { root: Root });
  * const root = pool.root(Root);
  * pool.txn(() => { root.count += 1; });
  * ```

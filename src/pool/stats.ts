@@ -22,9 +22,11 @@ export interface PoolStats extends MemoryInfo {
   /** Classes that the pool knows. */
   readonly countClasses: number;
   readonly txns: { readonly committed: number; readonly rolledBack: number };
-  /** Cache lines flushed and fences issued. */
+  /** Cache lines flushed and fences issued, in the calling thread. */
   readonly lines: number;
   readonly fences: number;
+  /** Syncs of the write-ahead log, in the calling thread and in the background. */
+  readonly syncs: number;
   /** What opening found: `clean`, a last transaction that was `committed`, or one that was `rolled-back`. */
   readonly recovery: RecoveryResult;
 }
@@ -45,6 +47,7 @@ export function collectStats(pool: OpenPool): PoolStats {
     txns: runtime.txn.counts,
     lines: memory.counters.lines,
     fences: memory.counters.fences,
+    syncs: memory.counters.syncs,
     recovery,
   };
 }

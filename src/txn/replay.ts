@@ -17,12 +17,13 @@ import {
   crc32c,
   GRANULE_BYTES,
   LINE_BYTES,
+  PAGE_BYTES,
   WAL_RECORD,
   WAL_SKIP,
   walRecordGranules,
 } from '../format/index.js';
 import { type Memory, STEP, type Views, type WalFile } from '../memory/index.js';
-import { GrowingWords } from './growing-words.js';
+import { PageSet } from './page-set.js';
 import { FIRST_LINE, type WalHeader, walSeed } from './wal-header.js';
 import { walLines } from './wal-record-writer.js';
 
@@ -55,15 +56,16 @@ interface ScannedRecord {
   readonly words: Uint32Array;
 }
 
-/** Ranges flushed in one go. */
-const FLUSH_AT_ONCE = 4096;
+/** Pages flushed in one go. */
+const PAGES_AT_ONCE = 1024;
+const PAGE_GRANULES = PAGE_BYTES / GRANULE_BYTES;
 const HEADER_BYTES = WAL_RECORD.ranges.offset;
 
 /** Applies the log; the caller then writes the pool's header. @throws CorruptionError, PoolFullError, IoError */
 export function replay(input: ReplayInput): ReplayResult {
   const { memory, header } = input;
   const reader = new WalReader(input.wal, walSeed(header));
-  const touched = new GrowingWords(2 * FLUSH_AT_ONCE);
+  const touched = new PageSet();
   let sizeBytes = header.sizeBytes;
   let records = 0;
   let line = header.tailLine;
@@ -83,12 +85,10 @@ export function replay(input: ReplayInput): ReplayResult {
     if (sizeBytes > memory.sizeBytes) memory.grow(sizeBytes);
     // [REPLAY 2]
     apply(input, record, { line, end: sizeBytes / GRANULE_BYTES }, touched);
-    // [REPLAY 3]
-    if (touched.length >= 2 * FLUSH_AT_ONCE) flush(memory, touched);
   }
   refuseDamage(reader, line, seq);
+  // [REPLAY 3]
   flush(memory, touched);
-  memory.fence(STEP.recoveryFence);
   return { records, sizeBytes };
 }
 
@@ -101,7 +101,7 @@ function apply(
   { views, start }: ReplayInput,
   { words, bytes, count }: ScannedRecord,
   limit: { readonly line: number; readonly end: number },
-  touched: GrowingWords,
+  touched: PageSet,
 ): void {
   let from = walRecordGranules(count, 0) * GRANULE_BYTES;
   for (let i = 0; i < count; i += 1) {
@@ -110,14 +110,22 @@ function apply(
     if (ref < start || ref + granules > limit.end || from + granules * GRANULE_BYTES > bytes.length)
       throw badRecord(limit.line, 'ranges inside the pool');
     views.u8.set(bytes.subarray(from, from + granules * GRANULE_BYTES), ref * GRANULE_BYTES);
-    touched.pushPair(ref, granules);
+    touched.add(ref, granules);
     from += granules * GRANULE_BYTES;
   }
 }
 
-function flush(memory: Memory, touched: GrowingWords): void {
-  memory.flushRanges(touched.words, touched.length / 2, STEP.recoveryFlush);
-  touched.length = 0;
+function flush(memory: Memory, touched: PageSet): void {
+  const pages = new Uint32Array(PAGES_AT_ONCE);
+  const ranges = new Uint32Array(2 * PAGES_AT_ONCE);
+  for (let count = touched.take(pages); count > 0; count = touched.take(pages)) {
+    for (let i = 0; i < count; i += 1) {
+      ranges[2 * i] = (pages[i] as number) * PAGE_GRANULES;
+      ranges[2 * i + 1] = PAGE_GRANULES;
+    }
+    memory.flushRanges(ranges, count, STEP.recoveryFlush);
+  }
+  memory.fence(STEP.recoveryFence);
 }
 
 /** INV-REC-4 */

@@ -42,6 +42,9 @@ export interface WalStats {
   readonly waiting: number;
 }
 
+/** The log grows by this at a time, 4 MiB, or by as much as it has. */
+const EXTENSION_LINES = (4 * 1024 * 1024) / LINE_BYTES;
+
 export class WalUpkeep {
   /** Told when something fails outside of any transaction. */
   readonly #onFailure: (error: unknown) => void;
@@ -51,6 +54,7 @@ export class WalUpkeep {
   readonly #group: GroupCommit;
   readonly #options: UpkeepOptions;
   readonly #poolBytes: () => number;
+  readonly #maxLines: number;
   #extending = false;
   /** False after the file system had no room for the log, until the next checkpoint. */
   #mayExtend = true;
@@ -69,6 +73,7 @@ export class WalUpkeep {
     this.#pages = pages;
     this.#options = options;
     this.#poolBytes = hooks.poolBytes;
+    this.#maxLines = Math.floor(options.walBytes / LINE_BYTES);
     this.#onFailure = hooks.onFailure;
     this.#checkpoint = new Checkpoint(wal, pages, options.memoryBudget);
     this.#group = new GroupCommit(wal, () => this.#isCrowded);
@@ -106,14 +111,14 @@ export class WalUpkeep {
   get isDue(): boolean {
     if (this.#extending || this.#checkpoint.active) return !this.#wal.file.busy;
     const { ring } = this.#wal;
-    return ring.used > ring.total >>> 1;
+    return ring.used > ring.total >>> 1 || this.#isExtensionDue;
   }
 
   /** One step of what is under way, or the first of what is due. @throws IoError */
   step(): void {
     if (this.#extending) this.#finishExtension();
     else if (this.#checkpoint.active) this.#stepCheckpoint();
-    else if (this.#canExtend) this.#startExtension();
+    else if (this.#isExtensionDue) this.#startExtension();
     else this.#startCheckpoint();
   }
 
@@ -173,15 +178,21 @@ export class WalUpkeep {
     return this.#checkpoint.active && ring.used > ring.total * 0.75;
   }
 
-  get #canExtend(): boolean {
-    const { file, ring } = this.#wal;
-    return this.#mayExtend && !ring.isWrapped && file.sizeBytes < this.#options.walBytes;
+  /** The end of the file is near, and it may become longer: early enough that nobody waits for it. */
+  get #isExtensionDue(): boolean {
+    const { ring } = this.#wal;
+    if (ring.capacity >= this.#maxLines || !this.#mayExtend || ring.isWrapped) return false;
+    return (
+      ring.head > ring.capacity - Math.min(EXTENSION_LINES, ring.total >>> 1) ||
+      ring.used > this.#maxLines >>> 2
+    );
   }
 
   #startExtension(): void {
     const { file } = this.#wal;
+    const step = Math.min(file.sizeBytes, EXTENSION_LINES * LINE_BYTES);
     this.#extending = true;
-    file.startExtend(Math.min(file.sizeBytes * 2, this.#options.walBytes));
+    file.startExtend(Math.min(file.sizeBytes + step, this.#options.walBytes));
   }
 
   #finishExtension(): void {
@@ -218,9 +229,9 @@ export class WalUpkeep {
     const { walBytes } = this.#options;
     if (file.sizeBytes <= walBytes || ring.isWrapped) return;
     if (ring.used === 0) this.#wal.restart(0, this.#poolBytes());
-    if (ring.head >= walBytes / LINE_BYTES) return;
+    if (ring.head >= this.#maxLines) return;
     file.truncate(walBytes);
-    ring.capacity = Math.floor(walBytes / LINE_BYTES);
+    ring.capacity = this.#maxLines;
   }
 
   /** A step that started no job would wait for the next commit. */

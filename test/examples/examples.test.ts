@@ -72,7 +72,7 @@ describe('cities', () => {
       import { Pool } from 'perdure';
       import { World } from './examples/cities/model.js';
       import { verify } from './examples/cities/verify.js';
-      const pool = Pool.open(${JSON.stringify(path)}, { root: World, emulate: true });
+      const pool = Pool.open(${JSON.stringify(path)}, { root: World });
       const world = pool.root(World);
       const expected = { total: 500, batch: 100, reported: 500 };
       const [one, other] = world.countries.values();

@@ -7,14 +7,15 @@ import { describe, expect, it } from 'vitest';
 import { read } from './source-files.js';
 
 const PERDURE = `
-  Access AsyncTxnError BytesType CheckReport ClassOf CorruptionError DeclarationError Domain EmbeddedType
+  Access AsyncTxnError BackgroundWriter BytesType CheckReport ClassOf CorruptionError DeclarationError Domain Durability EmbeddedType
   EmulateOptions EnumType ErrorCode ErrorDetails Field FieldType FixedArray FixedArrayType ForeignObjectError
-  HeapStats IoError ListType MapType Memory MemoryBackend MemoryInfo MemoryOpenOptions NamedRoots Offset
+  HeapStats IoError ListType LogKind MapType Memory MemoryBackend MemoryInfo MemoryOpenOptions NamedRoots Offset
   PerdureError PersistCounters Persistent PersistentList PersistentMap PersistentOptions PersistentQueue
   Plain PlainValue PoisonedError Pool PoolClosedError PoolFullError PoolOpenError PoolOptions PoolStats QueueType RecordWriter
   RecoveryResult Ref RefType STEP ScalarType SchemaError StaleObjectError Step Storable StringType TxnRequiredError
   TypeSpec TypedArrayName TypedArrayType ValueError bool bytes date embedded enumOf f32 f64 fixedArray i16 i32
   i64 i8 list map nullable queue ref string toPlain typedArray u16 u32 u64 u8
+  WalAccess WalFile WalOpenOptions WalRecordWriter WalStats WriteAheadLog
 `;
 
 const TESTING = `

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { type MemoryBackend, STEP, type Step } from '../../src/memory/memory.js';
+import { type MemoryBackend, STEP, type Step } from '../../src/memory/index.js';
 import {
   assertCrashSafe,
   type CrashContext,
@@ -9,7 +9,7 @@ import {
   SimulatedMedium,
   type WorkloadLog,
 } from '../../src/testing/index.js';
-import { created, type Opened, open, PATH } from './helpers.js';
+import { bytesOf, created, createdLog, LOG_PATH, type Opened, open, PATH } from './helpers.js';
 
 /**
  * Two records that commit together: A and B in different lines, in two copies; a word that names the copy that
@@ -112,6 +112,42 @@ describe('exploreCrashes', () => {
     assertCrashSafe(report);
     expect([...kinds]).toEqual(['fence without file', 'publish 4096', 'end 8192']);
     expect(report.duplicates).toBe(1);
+  });
+
+  it('crashes a log after its writes, and before it is cut and removed', () => {
+    const found: string[] = [];
+    const report = exploreCrashes<null>({
+      prepare: (backend) => created(backend, { domain: 'block' }).memory.close(),
+      workload: (backend) => {
+        const file = open(backend, { domain: 'block' });
+        const log = createdLog(file, 4096);
+        log.write(0, bytesOf('a'), STEP.walAppend);
+        log.write(600, bytesOf('b'), STEP.walAppend);
+        log.sync(STEP.walSync);
+        log.truncate(512);
+        log.remove();
+        file.memory.close();
+      },
+      verify: (medium, { kind, step }) => {
+        const log = medium.exists(LOG_PATH) ? medium.read(LOG_PATH) : null;
+        const text = log && `${log.length} ${log[0] ?? ''} ${log[600] ?? ''}`;
+        found.push(`${kind} ${step ?? ''}: ${text}`);
+      },
+    });
+    assertCrashSafe(report);
+    const { walAppend } = STEP;
+    expect(found).toEqual([
+      'publish : 0  ',
+      // The growth found the log empty too: the same image, not tried again.
+      `write ${walAppend}: 4096 0 0`,
+      `write ${walAppend}: 4096 97 0`,
+      `write ${walAppend}: 4096 0 98`,
+      `write ${walAppend}: 4096 97 98`,
+      'remove : 512 97 ',
+      'end : null',
+    ]);
+    expect(report.instants).toBe(8);
+    expect(report.duplicates).toBe(8);
   });
 
   it('forgets a transaction that was rolled back', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { STEP, type Step } from '../../src/memory/memory.js';
+import { STEP, type Step } from '../../src/memory/index.js';
 import { crashImages, SimulatedMedium, type SimulatedMediumOptions } from '../../src/testing/index.js';
 import { created, open, PATH } from './helpers.js';
 
