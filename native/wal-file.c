@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define WRITE_AND_WAIT (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER)
+
 /* --------------------------------------------------------------------------------------- open, close */
 
 static void set_size(Wal *w, uint64_t size) {
@@ -133,8 +135,8 @@ int wal_write(Wal *w, uint64_t at, const uint8_t *bytes, uint64_t length) {
 
 /*
  * Written, not only allocated: the first sync of an allocated block that was never written has to note that it is
- * now. Piece by piece, so that a commit's sync meanwhile finds little to write; through a descriptor of its own, so that
- * a failure is reported here and to the log's sync.
+ * now. Piece by piece, so that a commit's sync meanwhile finds little to write; through a descriptor of its own, which
+ * does not use up errors that the log's own sync must be told of.
  */
 static int fill(Wal *w, uint64_t from, uint64_t to, const char **syscall) {
   const uint64_t piece = 256 * 1024;
@@ -153,10 +155,8 @@ static int fill(Wal *w, uint64_t from, uint64_t to, const char **syscall) {
     const uint64_t end = at + piece < to ? at + piece : to;
     *syscall = "pwrite";
     error = file_zero(fd, at, end);
-    if (error != 0 || end == to) break;
-    *syscall = "sync_file_range";
-    const unsigned wait = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
-    if (sync_file_range(fd, (off_t)at, (off_t)(end - at), wait) != 0 && errno != EINTR && errno != ENOSYS) error = errno;
+    /* No more than a hint: whether it is durable, the sync at the end tells. */
+    if (error == 0 && end < to) sync_file_range(fd, (off_t)at, (off_t)(end - at), WRITE_AND_WAIT);
   }
   close(fd);
   return error;

@@ -4,8 +4,8 @@
  *
  * INV-MEM-5  What `append` and `write` wrote survives the death of the process when they return, and power loss once a
  *            sync that began afterwards is complete. Before, any of its sectors of 512 bytes may be missing.
- * INV-MEM-6  A page is copied when `startWrite` is called, and written only after a sync of the log that began
- *            after the copy was taken: no page of the pool's file is ahead of the durable log (write-ahead rule).
+ * INV-MEM-6  A page is copied when `startWrite` is called, and written only when all that the log held then is
+ *            durable: no page of the pool's file is ahead of the durable log (write-ahead rule).
  */
 import type { Step } from './step.js';
 

@@ -141,7 +141,7 @@ export function memoryContract(name: string, makeBackend: () => MemoryBackend, c
     it('has no write-ahead log unless one is made', () => {
       const memory = createPublished();
       expect(memory.openWal({ create: false, access: 'store' })).toBeNull();
-      expect(readdirSync(directory)).toEqual(['test.pool']);
+      expect(existsSync(`${path}-wal`)).toBe(false);
     });
 
     it('maps all of maxBytes, and new bytes are zero with blocks behind them', () => {

@@ -133,6 +133,21 @@ describe('the file', () => {
     memory.close();
   });
 
+  it('is read by a pool that has the undo log now', () => {
+    const { memory, wal } = open();
+    wal.write(10, Uint8Array.of(1, 2), STEP.walAppend);
+    memory.close();
+    const undo = new NativeBackend().open(openOptions(path));
+    opened.push(undo);
+    expect(undo.info.log).toBe('undo');
+    const found = undo.openWal({ create: false, access: 'write' }) as WriteAheadLog;
+    const bytes = new Uint8Array(4);
+    found.read(9, bytes);
+    expect([...bytes]).toEqual([0, 1, 2, 0]);
+    found.remove();
+    found.close();
+  });
+
   it('may be read and written by whoever may do so with the pool', () => {
     const { memory, wal } = open();
     for (const mode of [0o600, 0o664]) {
@@ -217,8 +232,6 @@ describe('syncs', () => {
       block(60);
       expect(memory.counters.syncs - before).toBe(0);
       append(wal);
-      append(wal);
-      expect(memory.counters.syncs - before).toBe(0);
       block(200);
       expect(memory.counters.syncs - before).toBe(1);
       for (let i = 0; i < 10; i++) {
@@ -226,7 +239,7 @@ describe('syncs', () => {
         block(10);
       }
       block(200);
-      expect(memory.counters.syncs - before).toBeGreaterThanOrEqual(3);
+      expect(memory.counters.syncs - before).toBeGreaterThanOrEqual(2);
       wal.syncEvery(0);
       const stopped = memory.counters.syncs;
       append(wal);
@@ -254,7 +267,7 @@ describe('syncs', () => {
 describe('jobs', () => {
   it('come one at a time', () => {
     const { wal } = open();
-    wal.startExtend(64 * MIB);
+    wal.startExtend(256 * MIB);
     for (const call of [
       () => wal.startExtend(MIB),
       () => wal.startWrite(new Uint32Array(1), 1),
@@ -268,7 +281,7 @@ describe('jobs', () => {
     append(wal);
     wal.sync(STEP.walSync);
     wal.finish();
-    expect(wal).toMatchObject({ busy: false, sizeBytes: 64 * MIB });
+    expect(wal).toMatchObject({ busy: false, sizeBytes: 256 * MIB });
   });
 
   it('are finished by close', () => {
