@@ -117,13 +117,14 @@ export class SimulatedMemory implements Memory {
     this.#mapping.syncFile();
   }
 
-  openWal({ create }: WalOpenOptions): WriteAheadLog | null {
+  openWal({ create, access }: WalOpenOptions): WriteAheadLog | null {
     this.#assertOpen('open the log of');
     const file = this.#controls.openLog(`${this.#file.path}-wal`, create);
     if (file === null) return null;
     const mapping = this.#mapping;
     this.#wal = new SimulatedWal(file, this.#controls, {
       synchronous: this.info.domain !== 'block',
+      access,
       health: this.#health,
       counters: this.counters,
       pool: mapping instanceof PrivateMapping ? mapping : null,

@@ -1,13 +1,22 @@
 /**
- * An open write-ahead log of the simulated medium, and the work in the background of its pool. Its file is written
- * to, in sectors on a disk, in units of 8 bytes in persistent memory; there a write is a store and a flush, and a sync is a
- * fence. Owns what the steps of each job are; when they run is decided by `background.ts`.
+ * An open write-ahead log of the simulated medium, and the work in the background of its pool. Owns what the steps of each
+ * job are; when they run is decided by `background.ts`.
+ *
+ * On a disk the file is written to in sectors, or by stores to a mapping in lines, since the system may write a page back
+ * between any two of them. In persistent memory it is written to in units of 8 bytes; there a write is a store and a flush,
+ * and a sync is a fence.
  *
  * The file's size changes at once and durably, and so does its name.
  */
 import { PoolClosedError, PoolFullError } from '../errors/index.js';
-import { PAGE_BYTES } from '../format/index.js';
-import { type PersistCounters, STEP, type Step, type WriteAheadLog } from '../memory/index.js';
+import { LINE_BYTES, PAGE_BYTES } from '../format/index.js';
+import {
+  type PersistCounters,
+  STEP,
+  type Step,
+  type WalAccess,
+  type WriteAheadLog,
+} from '../memory/index.js';
 import { Background } from './background.js';
 import { UNIT_BYTES } from './dirty-unit.js';
 import { linesOf, type PrivateMapping, type Range } from './mapping.js';
@@ -17,6 +26,7 @@ import { type Health, WrittenFile } from './written-file.js';
 
 interface WalOptions {
   readonly synchronous: boolean;
+  readonly access: WalAccess;
   readonly health: Health;
   readonly counters: PersistCounters;
   /** The pool that checkpoints write; null where it is mapped shared and needs none. */
@@ -38,14 +48,15 @@ export class SimulatedWal implements WriteAheadLog {
   #open = true;
 
   constructor(file: SimulatedFile, controls: MediumControls, options: WalOptions) {
-    const { synchronous, health } = options;
+    const { synchronous, access, health } = options;
     this.synchronous = synchronous;
     this.#file = file;
     this.#pool = options.pool;
     this.#controls = controls;
     this.#health = health;
     this.#counters = options.counters;
-    const unitBytes = synchronous ? UNIT_BYTES : controls.logUnitBytes;
+    const sector = controls.logUnitBytes;
+    const unitBytes = synchronous ? UNIT_BYTES : access === 'store' ? Math.min(LINE_BYTES, sector) : sector;
     this.#log = new WrittenFile(file, controls, { unitBytes, stores: synchronous, health });
     this.#background = new Background({
       clock: controls.clock,

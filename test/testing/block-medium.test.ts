@@ -142,6 +142,17 @@ describe('a log on a disk', () => {
     expect(outcomes(medium, look)).toEqual(['abcde']);
   });
 
+  it('is torn by lines where it is stored to', () => {
+    const medium = new SimulatedMedium();
+    const log = createdLog(created(medium, BLOCK), PAGE, 'store');
+    log.write(62, bytesOf('abcd'), STEP.walAppend);
+    expect(outcomes(medium, logIn(62, 4))).toEqual(['....', '..cd', 'ab..', 'abcd']);
+    // Also when the next process reads it in another way.
+    medium.killProcess();
+    open(medium, BLOCK).memory.openWal({ create: false, access: 'write' });
+    expect(outcomes(medium, logIn(62, 4))).toEqual(['....', '..cd', 'ab..', 'abcd']);
+  });
+
   it('may hold any version of a sector', () => {
     const { medium, log } = start();
     log.write(0, bytesOf('a'), STEP.walAppend);

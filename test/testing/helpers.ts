@@ -6,6 +6,7 @@ import {
   type MemoryOpenOptions,
   STEP,
   type Step,
+  type WalAccess,
   type WriteAheadLog,
 } from '../../src/memory/index.js';
 
@@ -48,8 +49,12 @@ export function created(backend: MemoryBackend, how: How = {}): Opened {
 }
 
 /** A log for a pool that is open, of this size. */
-export function createdLog({ memory }: Opened, sizeBytes: number): WriteAheadLog {
-  const log = memory.openWal({ create: true, access: 'write' }) as WriteAheadLog;
+export function createdLog(
+  { memory }: Opened,
+  sizeBytes: number,
+  access: WalAccess = 'write',
+): WriteAheadLog {
+  const log = memory.openWal({ create: true, access }) as WriteAheadLog;
   log.extend(sizeBytes);
   return log;
 }
