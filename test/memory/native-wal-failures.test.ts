@@ -30,8 +30,8 @@ interface Outcome {
   readonly trace: readonly string[];
 }
 
-/** Runs `body` with an open log; call number `at` of the trace fails. */
-function run(body: string, { at = 0, errno = EIO } = {}): Outcome {
+/** Runs `body` with an open log; number `at` of the trace, which is such a call, fails. */
+function run(body: string, { at = 0, call = '', errno = EIO } = {}): Outcome {
   const base = realpathSync(scratch.memory());
   const folder = join(base, 'pool');
   mkdirSync(folder);
@@ -61,6 +61,7 @@ function run(body: string, { at = 0, errno = EIO } = {}): Outcome {
       PERDURE_FAULT_FOLDER: folder,
       PERDURE_FAULT_TRACE: trace,
       PERDURE_FAULT_AT: String(at),
+      PERDURE_FAULT_CALLS: ` ${call} `,
       PERDURE_FAULT_ERRNO: String(errno),
     },
   });
@@ -77,7 +78,7 @@ function runFailing(body: string, call: string, errno = EIO): Outcome {
   const opening = run('').trace.length;
   const at = run(body).trace.findIndex((line, i) => i >= opening && line === call);
   expect(at, call).toBeGreaterThan(0);
-  const outcome = run(body, { at: at + 1, errno });
+  const outcome = run(body, { at: at + 1, call: call.split(' ')[0] as string, errno });
   expect(outcome.trace[at]).toBe(`${call} failed`);
   return outcome;
 }
