@@ -38,7 +38,7 @@ static int create(Wal *w, const char **syscall) {
 
 int wal_open(Wal *w, uint32_t flags, const char **syscall) {
   struct stat info;
-  w->store = (flags & WAL_STORE) != 0;
+  w->store = (flags & (WAL_STORE | WAL_SYNCHRONOUS)) != 0;
   w->synchronous = (flags & WAL_SYNCHRONOUS) != 0;
   int error = file_open(&w->file, 0, 0, syscall);
   if (error == ENOENT && flags & WAL_CREATE) error = create(w, syscall);
