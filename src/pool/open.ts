@@ -35,7 +35,7 @@ import { LayoutRecords } from './layout-records.js';
 import { NamedRoots } from './named-roots.js';
 import { type Durability, type PoolOptions, type ResolvedOptions, resolveOptions } from './options.js';
 import { PoolSpace } from './space.js';
-import { recoverFromWal } from './wal-recovery.js';
+import { orphanedLog, recoverFromWal, walPath } from './wal-recovery.js';
 
 /** The parts of an open pool. */
 export interface OpenPool {
@@ -84,6 +84,7 @@ function create(path: string, options: ResolvedOptions): OpenPool {
       `creating ${path}: option root must name the class of the root object`,
       { path },
     );
+  if (options.backend.exists(walPath(path))) throw orphanedLog(path);
   const regions = planRegions({ maxBytes: options.tableBytes, logBytes: options.logBytes });
   const memory = options.backend.open({
     ...request(path, options),

@@ -106,12 +106,26 @@ function whose(header: WalHeader, pool: Header): string {
   return age < 0 ? 'is an older log of this pool' : 'belongs to another copy of this pool';
 }
 
+/** Where the write-ahead log of a pool lies, unless `path` is a symbolic link. */
+export function walPath(path: string): string {
+  return `${path}-wal`;
+}
+
+/** The error of a creation beside a log that is left of some other pool. */
+export function orphanedLog(path: string): PoolOpenError {
+  return mismatch(
+    walPath(path),
+    `${path} is not there, but ${walPath(path)} is: the write-ahead log of a pool that stood here, and perhaps the only ` +
+      'place where its last transactions are',
+  );
+}
+
 function missing(path: string): PoolOpenError {
   return new PoolOpenError(
     'LOG_MISSING',
-    `${path} was not closed, and its write-ahead log ${path}-wal is missing: part of its data is only there. Put the ` +
+    `${path} was not closed, and its write-ahead log ${walPath(path)} is missing: part of its data is only there. Put the ` +
       'log back beside it (the two are one pool until it is closed), or restore both from a backup. Nothing was changed',
-    { path, log: `${path}-wal` },
+    { path, log: walPath(path) },
   );
 }
 
