@@ -5,7 +5,7 @@
 import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { PerdureError, Pool } from '../../src/index.js';
-import { History, type Report } from './history.js';
+import { describeError, History, type Report } from './history.js';
 import { difference, FaultRoot, runStep, type Workload } from './workload.js';
 
 const MAX_OPENINGS = 6;
@@ -27,8 +27,7 @@ function wrong(what: string): void {
 /** The code of an error that may come of a failed system call; anything else is reported. */
 function codeOf(error: unknown, ...expected: readonly string[]): string {
   const code = error instanceof PerdureError ? error.code : 'none';
-  if (!expected.includes(code))
-    wrong(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  if (!expected.includes(code)) wrong(describeError(error));
   return code;
 }
 
@@ -43,21 +42,31 @@ function expectPoisoned(what: string, action: () => unknown): void {
 }
 
 function compare(root: FaultRoot, when: string): void {
-  const field = difference(root, history.steps);
-  if (field !== null) wrong(`${when}, ${field} differs from transactions ${history.steps.join(' ')}`);
+  try {
+    const field = difference(root, history.steps);
+    if (field !== null) wrong(`${when}, ${field} differs from transactions ${history.steps.join(' ')}`);
+  } catch (error) {
+    wrong(`${when}: ${describeError(error)}`);
+  }
 }
 
-/** What became of transactions. False when nothing can follow any more. */
-function settle(
-  root: FaultRoot,
-  outcomes: readonly { readonly step: number; readonly error: unknown }[],
-): boolean {
+interface Result {
+  readonly step: number;
+  /** What was thrown; null: it returned. */
+  readonly error: unknown;
+}
+
+/**
+ * Reports what became of transactions. False when nothing can follow any more.
+ * @param acknowledged those that returned are durable
+ */
+function settle(root: FaultRoot, results: readonly Result[], acknowledged: boolean): boolean {
   let healthy = true;
   let full = false;
-  for (const { step, error } of outcomes) {
+  for (const { step, error } of results) {
     if (error === null) {
-      if (!healthy) wrong(`transaction ${step} was acknowledged after one before it had failed`);
       report({ event: 'returned', step });
+      if (acknowledged) report({ event: 'acknowledged', step });
       continue;
     }
     const code = codeOf(error, 'POOL_FULL', 'IO', 'POISONED');
@@ -80,24 +89,19 @@ function runOne(pool: Pool, root: FaultRoot, step: number): boolean {
   } catch (thrown) {
     error = thrown;
   }
-  const healthy = settle(root, [{ step, error }]);
-  if (error === null && !workload.relaxed) report({ event: 'acknowledged' });
-  return healthy;
+  return settle(root, [{ step, error }], !workload.relaxed);
 }
 
 /** Runs a group of transactions that share a sync. */
 async function runGroup(pool: Pool, root: FaultRoot, steps: readonly number[]): Promise<boolean> {
-  const waiting = steps.map((step) => pool.txnAsync(() => runStep(pool, root, step)));
-  const results = await Promise.allSettled(waiting);
-  const healthy = settle(
-    root,
-    results.map((result, index) => ({
-      step: steps[index] as number,
-      error: result.status === 'rejected' ? result.reason : null,
-    })),
+  const settled = await Promise.allSettled(
+    steps.map((step) => pool.txnAsync(() => runStep(pool, root, step))),
   );
-  if (healthy) report({ event: 'acknowledged' });
-  return healthy;
+  const results = settled.map((outcome, index) => ({
+    step: steps[index] as number,
+    error: outcome.status === 'rejected' ? outcome.reason : null,
+  }));
+  return settle(root, results, true);
 }
 
 function flush(pool: Pool): boolean {
@@ -107,7 +111,8 @@ function flush(pool: Pool): boolean {
     report({ event: 'flushFailed', code: codeOf(error, 'IO', 'POISONED') });
     return false;
   }
-  report({ event: 'acknowledged' });
+  const step = history.steps.at(-1);
+  if (step !== undefined) report({ event: 'acknowledged', step });
   return true;
 }
 
@@ -137,18 +142,19 @@ async function runSteps(pool: Pool, step: number, last: number): Promise<number>
 }
 
 function open(): Pool | null {
+  let pool: Pool;
   try {
-    const pool = Pool.open(path, { ...workload.options, root: FaultRoot });
-    const root = pool.root(FaultRoot);
-    const count = history.countUpTo(root.step);
-    if (count === null) wrong(`after transactions ${history.steps.join(' ')}, opening found ${root.step}`);
-    report({ event: 'open', count: count ?? 0 });
-    compare(root, 'after opening');
-    return pool;
+    pool = Pool.open(path, { ...workload.options, root: FaultRoot });
   } catch (error) {
     report({ event: 'openFailed', code: codeOf(error, 'IO', 'POOL_FULL', 'OPTION') });
     return null;
   }
+  const root = pool.root(FaultRoot);
+  const count = history.countUpTo(root.step);
+  if (count === null) wrong(`after transactions ${history.steps.join(' ')}, opening found ${root.step}`);
+  report({ event: 'open', count: count ?? 0 });
+  compare(root, 'after opening');
+  return pool;
 }
 
 function close(pool: Pool): void {

@@ -12,7 +12,7 @@ import type { Workload } from './workload.js';
 
 const LONG = process.env.PERDURE_LONG === '1';
 const SEED = Number(process.env.PERDURE_SEED ?? Date.now() % 2 ** 32);
-const SAMPLE = 100;
+const SAMPLE = 60;
 const PARALLEL = 2;
 
 const scratch = new Scratch();
@@ -34,17 +34,70 @@ interface Row {
   readonly calls: readonly string[];
 }
 
+const CREATION = ['open pool', 'mmap pool', 'fallocate pool', 'fsync folder', 'link pool', 'unlink pool'];
+const REDO = ['pwrite wal', 'fdatasync wal', 'pwrite pool', 'fdatasync pool', 'unlink wal'];
+const UPKEEP = ['fallocate wal', 'madvise pool'];
+const MAX_SIZE = 64 << 20;
+
 const ROWS: readonly Row[] = [
   {
     pool: 'undo log, emulated persistent memory on disk',
     place: 'disk',
     workload: {
-      options: { emulate: true, logSize: 4096, maxSize: 64 << 20 },
+      options: { emulate: true, logSize: 4096, maxSize: MAX_SIZE },
       transactions: 40,
       relaxed: false,
       asynchronous: false,
     },
-    calls: ['open pool', 'mmap pool', 'fallocate pool', 'fsync folder', 'link pool', 'unlink pool'],
+    calls: CREATION,
+  },
+  {
+    pool: 'redo log on disk, strict',
+    place: 'disk',
+    workload: {
+      options: {
+        domain: 'block',
+        walSize: 2 << 20,
+        checkpointInterval: 10,
+        memoryBudget: 256 << 10,
+        maxSize: MAX_SIZE,
+      },
+      transactions: 40,
+      relaxed: false,
+      asynchronous: true,
+    },
+    calls: [...CREATION, ...REDO, ...UPKEEP],
+  },
+  {
+    // Its large transactions need more than the log may have.
+    pool: 'redo log on disk, relaxed',
+    place: 'disk',
+    workload: {
+      options: {
+        domain: 'block',
+        durability: 'relaxed',
+        flushInterval: 5,
+        walSize: 128 << 10,
+        checkpointInterval: 20,
+        memoryBudget: 256 << 10,
+        maxSize: MAX_SIZE,
+      },
+      transactions: 40,
+      relaxed: true,
+      asynchronous: true,
+    },
+    calls: [...CREATION, ...REDO, ...UPKEEP, 'mmap wal', 'ftruncate wal'],
+  },
+  {
+    pool: 'redo log on tmpfs',
+    place: 'memory',
+    workload: {
+      options: { log: 'redo', walSize: 512 << 10, checkpointInterval: 10, maxSize: MAX_SIZE },
+      transactions: 40,
+      relaxed: false,
+      asynchronous: true,
+    },
+    calls: [...CREATION, 'mmap wal', 'pwrite pool', 'unlink wal'],
   },
 ];
 
@@ -52,7 +105,8 @@ it.each(ROWS)('any system call may fail: $pool', { timeout: LONG ? 3_600_000 : 2
   const parent = scratch[row.place]();
   const { calls, violation } = await runCase(programs, row.workload, parent, null);
   expect(violation).toBe(null);
-  expect(calls.map(({ name, file }) => `${name} ${file}`)).toEqual(expect.arrayContaining([...row.calls]));
+  const made = new Set(calls.map(({ name, file }) => `${name} ${file}`));
+  expect(row.calls.filter((call) => !made.has(call))).toEqual([]);
   const all = allCases(calls);
   const cases = LONG ? all : sampleCases(all, SAMPLE, new Random(SEED));
   const outcomes = await runAll(cases, (fault) => runCase(programs, row.workload, parent, fault));

@@ -10,8 +10,8 @@ export type Report =
   | { readonly event: 'openFailed'; readonly code: string }
   /** Transaction `step` returned; it is lost in no death of the process, but may be in a power failure. */
   | { readonly event: 'returned'; readonly step: number }
-  /** All that returned so far is durable. */
-  | { readonly event: 'acknowledged' }
+  /** Transaction `step`, and so all before it, is durable. */
+  | { readonly event: 'acknowledged'; readonly step: number }
   /** Transaction `step` found no space and was rolled back. */
   | { readonly event: 'full'; readonly step: number }
   /** Transaction `step` failed; whether it is in the pool is not known. */
@@ -51,6 +51,8 @@ export class History {
         this.#inDoubt = true;
         break;
       case 'acknowledged':
+        this.acknowledged = this.steps.indexOf(report.step) + 1;
+        break;
       case 'closed':
         if (!this.#inDoubt) this.acknowledged = this.steps.length;
         break;
@@ -62,4 +64,13 @@ export class History {
     const count = this.steps.indexOf(step) + 1;
     return (count === 0 && step !== 0) || count < this.acknowledged ? null : count;
   }
+}
+
+/** An error with the first lines of its stack, and those of its causes. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const [message = '', ...stack] = (error.stack ?? error.message).split('\n');
+  const places = stack.slice(0, 6).map((line) => line.trim().replace(/^at (\S+) .*[/(](.*?)\)?$/, '$1 $2'));
+  const cause = error.cause === undefined ? '' : `; caused by ${describeError(error.cause)}`;
+  return `${message} (${places.join(' < ')})${cause}`;
 }

@@ -26,7 +26,7 @@ export interface FaultKind {
 
 const WRITES = ['write', 'writev', 'pwrite', 'pwritev'];
 const READS = ['read', 'pread', 'preadv'];
-const SYNCS = ['fsync', 'fdatasync', 'msync'];
+const SYNCS = ['fsync', 'fdatasync', 'msync', 'sync_file_range'];
 const SIZES = ['ftruncate', 'fallocate'];
 const NAMES = ['link', 'rename', 'unlink'];
 
@@ -43,7 +43,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   { name: 'EOPNOTSUPP', errno: EOPNOTSUPP, calls: ['fallocate'], once: false, always: true, harmless: true },
 ];
 
-/** One run: the call of this number fails so, and with `keep` those that follow and that the kind fits. */
+/** One run: the first call from this number on that the kind fits fails so, and with `keep` all such calls after it. */
 export interface FaultCase {
   readonly at: number;
   readonly kind: FaultKind;

@@ -8,7 +8,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { Pool } from '../../src/index.js';
-import { History, type Report } from './history.js';
+import { describeError, History, type Report } from './history.js';
 import { type Call, describeCase, type FaultCase } from './plan.js';
 import { difference, FaultRoot, runStep, type Workload } from './workload.js';
 
@@ -217,7 +217,7 @@ function judgePool(
       pool.close();
     }
   } catch (error) {
-    found.push(`the pool that is left fails: ${error instanceof Error ? error.stack : String(error)}`);
+    found.push(`the pool that is left fails: ${describeError(error)}`);
   }
   if (strangers().length > 0) found.push(`files left behind: ${strangers().join(', ')}`);
   return found;

@@ -5,9 +5,10 @@
  *
  *   PERDURE_FAULT_FOLDER  real path of the folder
  *   PERDURE_FAULT_TRACE   file, outside of the folder, that gets a line per call: "number call file [failed|short]"
- *   PERDURE_FAULT_AT      number of the call that fails, from 1; 0: none
+ *   PERDURE_FAULT_CALLS   " name name ... ": what may fail
+ *   PERDURE_FAULT_AT      the first of those calls that has this number or a higher one fails; 0: none does
+ *   PERDURE_FAULT_KEEP    1: so do all of them that follow
  *   PERDURE_FAULT_ERRNO   the error; 0: it does not fail, but moves half of the bytes only
- *   PERDURE_FAULT_CALLS   " name name ... ": with PERDURE_FAULT_KEEP=1, those of them that follow fail too
  *
  * Calls are passed on with syscall(2), past the C library: nothing has to be looked up, and nothing of it is a
  * cancellation point. Assumes 64 bit off_t.
@@ -47,6 +48,7 @@ static int trace = -1;
 static long fail_at;
 static int fail_errno;
 static bool keep_failing;
+static bool has_failed;
 static long count;
 
 __attribute__((constructor)) static void start(void) {
@@ -149,7 +151,8 @@ static Verdict judge(const char *call, const char *file) {
   const int before = errno;
   if (file == NULL) return PASS;
   const long number = __atomic_add_fetch(&count, 1, __ATOMIC_RELAXED);
-  const bool due = fail_at > 0 && (number == fail_at || (number > fail_at && keep_failing && is_named(call)));
+  const bool fits = fail_at > 0 && number >= fail_at && is_named(call);
+  const bool due = fits && (!__atomic_test_and_set(&has_failed, __ATOMIC_RELAXED) || keep_failing);
   const char *mark = !due ? "" : fail_errno != 0 ? " failed" : " short";
   const int length = snprintf(line, sizeof line, "%ld %s %s%s\n", number, call, file, mark);
   syscall(SYS_write, trace, line, (size_t)length);
@@ -253,6 +256,15 @@ int fsync(int fd) { return judge("fsync", name_of(fd)) == FAIL ? -1 : (int)sysca
 
 int fdatasync(int fd) {
   return judge("fdatasync", name_of(fd)) == FAIL ? -1 : (int)syscall(SYS_fdatasync, fd);
+}
+
+int sync_file_range(int fd, off_t at, off_t length, unsigned flags) {
+  if (judge("sync_file_range", name_of(fd)) == FAIL) return -1;
+#ifdef SYS_sync_file_range
+  return (int)syscall(SYS_sync_file_range, fd, at, length, flags);
+#else
+  return (int)syscall(SYS_sync_file_range2, fd, flags, at, length);
+#endif
 }
 
 /* --------------------------------------------------------------------------------------- memory */
