@@ -7,6 +7,7 @@
  * INV-REC-4  A record that does not verify ends the log only if it may have been torn: when a later one says that it was
  *            durable, it is damaged, and opening refuses.
  *
+ *   [REPLAY 0] make the log durable: its process may have died before it did, and the pool must not be ahead of it
  *   [REPLAY 1] read record after record from the tail on
  *   [REPLAY 2] copy its after-images into the pool
  *   [REPLAY 3] make them durable
@@ -63,8 +64,10 @@ const HEADER_BYTES = WAL_RECORD.ranges.offset;
 
 /** Applies the log; the caller then writes the pool's header. @throws CorruptionError, PoolFullError, IoError */
 export function replay(input: ReplayInput): ReplayResult {
-  const { memory, header } = input;
-  const reader = new WalReader(input.wal, walSeed(header));
+  const { memory, header, wal } = input;
+  // [REPLAY 0]
+  wal.sync(STEP.walSyncAhead);
+  const reader = new WalReader(wal, walSeed(header));
   const touched = new PageSet();
   let sizeBytes = header.sizeBytes;
   let records = 0;
