@@ -134,6 +134,12 @@ int wal_write(Wal *w, uint64_t at, const uint8_t *bytes, uint64_t length) {
 /* --------------------------------------------------------------------------------------- size */
 
 /*
+ * Whether the log's new part must be durable before it is used. A program that stores its records does not wait for
+ * syncs: the next one takes the new part along, on a disk. In byte-addressable memory there is none.
+ */
+static bool extends_durably(const Wal *w) { return !w->store || w->synchronous; }
+
+/*
  * Written, not only allocated: the first sync of an allocated block that was never written has to note that it is
  * now. Piece by piece, so that a commit's sync meanwhile finds little to write; through a descriptor of its own, which
  * does not use up errors that the log's own sync must be told of.
@@ -156,7 +162,7 @@ static int fill(Wal *w, uint64_t from, uint64_t to, const char **syscall) {
     *syscall = "pwrite";
     error = file_zero(fd, at, end);
     /* No more than a hint: whether it is durable, the sync at the end tells. */
-    if (error == 0 && end < to) sync_file_range(fd, (off_t)at, (off_t)(end - at), WRITE_AND_WAIT);
+    if (error == 0 && end < to && extends_durably(w)) sync_file_range(fd, (off_t)at, (off_t)(end - at), WRITE_AND_WAIT);
   }
   close(fd);
   return error;
@@ -179,7 +185,7 @@ int wal_extend(Wal *w, uint64_t size, const char **syscall) {
   release_signal(&guard);
   if (error != 0) return error;
   *syscall = "fdatasync";
-  error = file_sync(&w->file, false);
+  if (extends_durably(w)) error = file_sync(&w->file, false);
   if (error == 0) set_size(w, size);
   return error;
 }

@@ -109,7 +109,7 @@ int wal_map(Wal *w);
 int wal_read(const Wal *w, uint64_t at, uint8_t *target, uint64_t bytes);
 /* Writes within the file. */
 int wal_write(Wal *w, uint64_t at, const uint8_t *bytes, uint64_t length);
-/* Makes the file longer, durably. Not final when there is no room: the file is as before then. */
+/* Makes the file longer. Not final when there is no room: the file is as before then. */
 int wal_extend(Wal *w, uint64_t size, const char **syscall);
 int wal_truncate(Wal *w, uint64_t size);
 

@@ -70,7 +70,7 @@ export interface WalFile {
   syncEvery(ms: number): void;
   /** The error that made a sync or a job fail, after which nothing more is promised; null while all is well. */
   readonly failure: Error | null;
-  /** Makes the file at least so long, with written zeros, durably. @throws PoolFullError, IoError */
+  /** Makes the file at least so long, with written zeros; durable with the next sync. @throws PoolFullError, IoError */
   extend(sizeBytes: number): void;
   /** Cuts the file. */
   truncate(sizeBytes: number): void;
