@@ -62,42 +62,48 @@ try {
 // Whatever is still open.
 process.exit();
 
-/** One series. Returns its line of the summary; a failure sets the exit code. */
-async function runSeries(name, { image, random }) {
+/** One series. Returns its line of the summary. */
+async function runSeries(name, parts) {
   const startedAt = performance.now();
-  const series = new Series(name, { image, folder: join(folder, name), random });
+  const series = new Series(name, { ...parts, folder: join(folder, name) });
   let count = 0;
-  let outcome = 'no loss';
-  try {
-    await series.run(countCuts, (text) => {
-      count += 1;
-      console.log(`${name} ${count}/${countCuts}: ${text}`);
-    });
-  } catch (error) {
-    outcome = error instanceof LossError ? `LOSS: ${error.message}` : `FAILED: ${error.message}`;
-    const kept = mkdtempSync(join(tmpdir(), 'perdure-power-kept-'));
-    series.save(kept);
-    console.error(
-      `${name}: ${outcome}\n  seed ${seed}; medium before the last start, and serial line: ${kept}`,
-    );
-    process.exitCode = 1;
-  }
+  const onCut = (text) => {
+    count += 1;
+    console.log(`${name} ${count}/${countCuts}: ${text}`);
+  };
+  const error = await failureOf(series.run(countCuts, onCut));
+  if (error !== null) fail(series, `${name}: ${error.message}`);
+  const outcome = error === null ? 'no loss' : error instanceof LossError ? 'LOSS' : 'FAILED';
   const seconds = Math.round((performance.now() - startedAt) / 1000);
-  return `${name}: ${count} cuts survived, ${series.countTransactions} transactions, ${seconds} s: ${outcome}`;
+  const work = `${series.countTransactions} transactions, ${series.countCheckpoints} checkpoints, ${seconds} s`;
+  return `${name}: ${count} cuts survived, ${work}: ${outcome}`;
 }
 
-/** The control: must lose something, or the other series show nothing. */
-async function runControl(name, { image, random }) {
+/** The control: must lose something, or the other series show nothing. Returns its line of the summary. */
+async function runControl(name, parts) {
+  const series = new Series(name, { ...parts, folder: join(folder, name) });
   let count = 0;
-  const series = new Series(name, { image, folder: join(folder, name), random });
-  try {
-    await series.run(MAX_CONTROL_CUTS, () => {
-      count += 1;
-    });
-  } catch (error) {
-    if (!(error instanceof LossError)) throw error;
-    return `control: a loss after ${count + 1} cuts, as there must be: ${error.message.slice(0, 100)}`;
-  }
+  const onCut = () => {
+    count += 1;
+  };
+  const error = await failureOf(series.run(MAX_CONTROL_CUTS, onCut));
+  if (error instanceof LossError)
+    return `${name}: a loss by cut ${count + 1}, as there must be: ${error.message.slice(0, 100)}`;
+  fail(series, error?.message ?? `no loss in ${count} cuts: this test would not notice one`);
+  return `${name}: FAILED`;
+}
+
+function failureOf(promise) {
+  return promise.then(
+    () => null,
+    (error) => error,
+  );
+}
+
+/** Leaves what is needed to look into a failure. */
+function fail(series, message) {
+  const kept = mkdtempSync(join(tmpdir(), 'perdure-power-kept-'));
+  series.save(kept);
+  console.error(`${message}\n  seed ${seed}; the medium before the last start, and the serial line: ${kept}`);
   process.exitCode = 1;
-  return `control: FAILED: no loss after ${MAX_CONTROL_CUTS} cuts; this test would not notice one`;
 }

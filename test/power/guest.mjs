@@ -4,10 +4,11 @@
  *
  *   ready        asks for the settings, which are answered with a line of JSON
  *   opening      the pool is about to be opened (and recovered)
- *   medium …     what the pool says it is
+ *   medium …     what the pool says it is, and what opening it found
  *   state c      the pool is sound and holds exactly the first c transactions
  *   lost …       it is not
  *   bad …        anything else went wrong
+ *   checkpoints n  the redo log made so many since the last report
  *   next n       asks for leave to start transactions up to n; answered with an empty line
  *   ack n        transactions up to n were acknowledged as safe from a power cut
  *   ran n        transactions up to n were run; those that were not acknowledged may still be lost
@@ -19,11 +20,11 @@ import { change, differences, emptyModel, persistentAccount, plainAccount, Root 
 
 const FOLDER = '/disk';
 /** How many transactions are started on one leave. */
-const LEAVE = 100;
+const LEAVE = 25;
 /** A clean close and opening after so many transactions. */
 const CLOSE_EVERY = 450;
 
-/** Codes of errors that opening a damaged pool throws. */
+/** Codes of errors that a damaged pool throws. */
 const DAMAGED = ['NOT_A_POOL', 'TRUNCATED', 'VERSION', 'SCHEMA', 'LOG_MISSING', 'LOG_MISMATCH', 'CORRUPT'];
 
 const settings = JSON.parse(ask('ready'));
@@ -31,7 +32,7 @@ const random = new Random(settings.seed);
 try {
   await main();
 } catch (error) {
-  report('bad', error.stack);
+  report(DAMAGED.includes(error.code) ? 'lost' : 'bad', error.stack);
 }
 
 async function main() {
@@ -57,19 +58,10 @@ async function main() {
 
 function open(name) {
   report('opening');
-  const pool = openPool(`${FOLDER}/${name}`);
+  const pool = Pool.open(`${FOLDER}/${name}`, { root: Root, maxSize: 128 << 20, ...settings.options });
   const { domain, log, fileSystem, flushInstruction, recovery } = pool.stats();
   report('medium', JSON.stringify({ domain, log, fileSystem, flushInstruction, recovery }));
   return pool;
-}
-
-function openPool(path) {
-  try {
-    return Pool.open(path, { root: Root, maxSize: 128 << 20, ...settings.options });
-  } catch (error) {
-    if (DAMAGED.includes(error.code)) report('lost', error.message);
-    throw error;
-  }
 }
 
 /** Removes the pools before this one: a cut may have brought one back. */
@@ -95,9 +87,15 @@ async function run(pool) {
   const makeAccount = persistentAccount(pool);
   const first = root.count + 1;
   let pending = null;
+  let checkpoints = 0;
   let lastReport = performance.now();
   for (let n = first; n < first + CLOSE_EVERY; n++) {
-    if ((n - first) % LEAVE === 0) ask('next', n + LEAVE - 1);
+    if ((n - first) % LEAVE === 0) {
+      const now = pool.stats().wal?.checkpoints ?? 0;
+      report('checkpoints', now - checkpoints);
+      checkpoints = now;
+      ask('next', n + LEAVE - 1);
+    }
     if (random.chance(0.05)) rollBack(pool, root);
     const body = () => {
       if (random.chance(0.05)) rollBack(pool, root);

@@ -49,6 +49,11 @@ export class PersistentMemory {
     };
   }
 
+  /** A good moment for a cut: any. */
+  moment() {
+    return Promise.resolve();
+  }
+
   /** Nothing to do: what was stored stays. */
   cut() {
     return 'all stores kept';

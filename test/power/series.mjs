@@ -16,6 +16,8 @@ const DISK_BYTES = 192 * 2 ** 20;
 const FLUSH_INTERVAL_MS = 100;
 /** How much longer than flushInterval a relaxed commit may take on an emulated machine. */
 const FLUSH_SLACK_MS = 3000;
+/** How long a cut waits for the medium's moment. */
+const MAX_WAIT_MS = 1000;
 /** So small that checkpoints and growth of the log happen all the time. */
 const SMALL_LOG = { walSize: 512 * 1024, checkpointInterval: 200 };
 
@@ -42,14 +44,16 @@ export const KINDS = {
 };
 
 export class Series {
-  /** How many transactions the cuts were survived by. */
   countTransactions = 0;
+  countCheckpoints = 0;
   #kind;
   #image;
   #random;
   #medium;
   #machine = null;
   #countPools = 1;
+  /** What the last opening found: { outcome, records }. */
+  #recovery = null;
   /** Of the present pool: transactions up to this were found after the last cut. */
   #found = 0;
   /** Transactions up to this were acknowledged; up to that may have been started. */
@@ -96,8 +100,11 @@ export class Series {
         const found = Number(await machine.report('state'));
         this.#compare(found);
         const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
+        const { outcome, records } = this.#recovery;
         if (cut !== null)
-          onCut(`${cut}; ${this.#acknowledged} acknowledged, ${found} found; up again after ${seconds} s`);
+          onCut(
+            `${cut}; ${this.#acknowledged} acknowledged, ${found} found (${outcome}, ${records} records), ${seconds} s`,
+          );
         this.#acknowledged = found;
         if (count === countCuts) return;
         cut = await this.#runAndCut(machine);
@@ -147,7 +154,6 @@ export class Series {
       this.#acknowledged = 0;
     }
     this.#allowed = this.#acknowledged;
-    this.#ran = [];
     machine.send(JSON.stringify({ pool: this.#poolName() }));
     const ms = random.int(random.chance(0.3) ? 400 : 5000);
     await machine.run(ms);
@@ -156,12 +162,14 @@ export class Series {
 
   /** Cuts the power. Returns a description. */
   async #cut(when) {
+    await Promise.race([this.#medium.moment(), this.#machine.run(MAX_WAIT_MS)]);
     // What was run longer ago than this may not be lost.
     const deadline = performance.now() - FLUSH_INTERVAL_MS - FLUSH_SLACK_MS;
     const survived = this.#medium.cut();
     await this.#machine.cut();
     for (const { n, at } of this.#ran)
       if (at < deadline) this.#acknowledged = Math.max(this.#acknowledged, n);
+    this.#ran = [];
     return `${when}: ${survived}`;
   }
 
@@ -184,16 +192,18 @@ export class Series {
     const n = Number(rest);
     if (word === 'ack') this.#acknowledged = Math.max(this.#acknowledged, n);
     else if (word === 'ran') this.#ran.push({ n, at: performance.now() });
+    else if (word === 'checkpoints') this.countCheckpoints += n;
     else if (word === 'next') {
       this.#allowed = n;
       this.#machine.send('');
-    } else if (word === 'medium') this.#checkMedium(JSON.parse(rest));
+    } else if (word === 'medium') this.#noteMedium(JSON.parse(rest));
     else return false;
     return true;
   }
 
-  #checkMedium(actual) {
+  #noteMedium(actual) {
     for (const [name, expected] of Object.entries(this.#kind.expected))
       if (actual[name] !== expected) throw new Error(`${name} is ${actual[name]}, expected ${expected}`);
+    this.#recovery = actual.recovery;
   }
 }

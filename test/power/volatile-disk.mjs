@@ -5,7 +5,7 @@
  * page cache of the host.
  *
  * - A write goes to the cache. The guest sees a disk with a write cache, so ext4 sends flushes.
- * - A flush takes a while, and covers the writes that were answered before it arrived.
+ * - A flush takes a while, so that cuts find some going on, and covers the writes that were answered before it arrived.
  * - A cut keeps what was flushed, and of the writes since then any sectors of 512 bytes, in any of their versions:
  *   how many, and whether in order, is drawn anew for each cut.
  */
@@ -15,7 +15,8 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 const SECTOR_BYTES = 512;
-const MAX_FLUSH_MS = 4;
+/** How long a flush takes at most: one of these, as long as the power is on. */
+const MAX_FLUSH_MS = [1, 4, 30];
 
 const NBDMAGIC = 0x4e42444d41474943n;
 const IHAVEOPT = 0x49484156454f5054n;
@@ -42,6 +43,9 @@ export class VolatileDisk {
   #random;
   #folder;
   #countStarts = 0;
+  #maxFlushMs = 0;
+  /** Called at each write and flush. */
+  #onChange = () => {};
   /** { server, socket }, while the power is on. */
   #link = null;
 
@@ -57,6 +61,7 @@ export class VolatileDisk {
   async start() {
     this.#left = Buffer.from(this.#durable);
     this.#countStarts += 1;
+    this.#maxFlushMs = this.#random.pick(MAX_FLUSH_MS);
     const path = join(this.#folder, `disk-${this.#countStarts}.sock`);
     const link = { server: createServer((socket) => this.#connect(link, socket)), socket: null };
     this.#link = link;
@@ -72,6 +77,18 @@ export class VolatileDisk {
     };
   }
 
+  /** A good moment for a cut: any, or in the middle of the writes and flushes to come. */
+  moment() {
+    if (this.#random.chance(0.3)) return Promise.resolve();
+    let left = this.#random.int(8);
+    return new Promise((resolve) => {
+      this.#onChange = () => {
+        if (left === 0) resolve();
+        left -= 1;
+      };
+    });
+  }
+
   /**
    * Cuts the power, if it is on: from now on nothing is answered, and the cache is lost. Returns a description of what
    * survived. The machine must not live to see it: kill it at once.
@@ -80,6 +97,7 @@ export class VolatileDisk {
     if (this.#link === null) return '';
     const { socket, server } = this.#link;
     this.#link = null;
+    this.#onChange = () => {};
     socket?.pause();
     server.close();
     const { description, survives } = this.#drawSurvivors();
@@ -143,7 +161,9 @@ export class VolatileDisk {
         const data = await take(length);
         if (this.#link !== link) return;
         this.#write(offset, data);
+        this.#onChange();
       } else if (command === COMMAND.flush) {
+        this.#onChange();
         this.#flush(link, () => answer(socket, reply));
         continue;
       } else reply.error = EINVAL;
@@ -173,7 +193,7 @@ export class VolatileDisk {
         for (const { offset, data } of covered) data.copy(this.#durable, offset);
         done();
       },
-      this.#random.int(MAX_FLUSH_MS + 1),
+      this.#random.int(this.#maxFlushMs + 1),
     );
   }
 
