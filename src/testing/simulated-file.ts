@@ -58,10 +58,9 @@ export class SimulatedFile {
     return content;
   }
 
-  /** The content, to be written in units of this size. */
+  /** The content, to be written in units of this size, or of a smaller one that it was written in before. */
   written(unitBytes: number): WrittenContent {
-    if (this.#content instanceof WrittenContent && this.#content.unitBytes === unitBytes)
-      return this.#content;
+    if (this.#content instanceof WrittenContent && this.#content.unitBytes <= unitBytes) return this.#content;
     const content = new WrittenContent(this.path, this.durable, { unitBytes, clock: this.#clock });
     if (this.#content !== null) content.write(0, this.currentBytes());
     this.release();
