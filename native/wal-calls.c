@@ -134,13 +134,13 @@ static napi_value sync_now(napi_env env, napi_callback_info info) {
   if (!take_healthy(env, info, 0, NULL, &w)) return NULL;
   if (w->synchronous) {
     fence(w->m);
-    return NULL;
+    if (__atomic_load_n(&w->written, __ATOMIC_ACQUIRE) == __atomic_load_n(&w->synced, __ATOMIC_ACQUIRE)) return NULL;
   }
   const uint64_t completed = __atomic_load_n(&w->completed, __ATOMIC_ACQUIRE);
   const int error = wal_sync(w);
   if (completed != __atomic_load_n(&w->completed, __ATOMIC_ACQUIRE)) wal_notify(w);
   report(env, w, error, "fdatasync");
-  if (error == 0) account_fence(w->m);
+  if (error == 0 && !w->synchronous) account_fence(w->m);
   return NULL;
 }
 

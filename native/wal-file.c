@@ -51,6 +51,7 @@ int wal_open(Wal *w, uint32_t flags, const char **syscall) {
     return error;
   }
   set_size(w, (uint64_t)info.st_size);
+  w->written = w->created ? 0 : 1; /* what an earlier process wrote may not be durable yet */
   w->file.flag = w->m->file.flag = &w->state[STATE_FAILED];
   w->m->wal = w;
   w->open = true;

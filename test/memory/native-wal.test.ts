@@ -222,6 +222,15 @@ describe('syncs', () => {
     expect(memory.counters.syncs - before).toBe(2);
   });
 
+  it('take along what the process before wrote, which may have died before it was durable', () => {
+    const { memory, wal } = open();
+    wal.close();
+    const again = memory.openWal({ create: false, access: 'write' }) as WriteAheadLog;
+    const before = memory.counters.syncs;
+    for (let i = 0; i < 2; i++) again.sync(STEP.walSyncAhead);
+    expect(memory.counters.syncs - before).toBe(1);
+  });
+
   it.each(['write', 'store'] as const)(
     'happen at their time without the event loop, and only when there was an append: %s',
     (access) => {
