@@ -35,21 +35,23 @@ export class DurableImage {
   #flat: Buffer;
   #exclusive: boolean;
   readonly #pages: Page[];
-  /** Pages with memory of their own. The others lie in the flat image or, behind its end, are zero. */
-  readonly #own = new Set<number>();
+  /**
+   * Pages with memory of their own, and what they replace. The others lie in the flat image or, behind its end, are zero.
+   */
+  readonly #own = new Map<number, Page>();
   /** Tells this file's units from those of another one. */
   readonly #seed: number;
-  /** Two words of a hash of the content; see `changeHash`. */
-  hashLow: number;
-  hashHigh: number;
+  /** Hash of the content without the changes in own pages, which few images are asked for. */
+  #hashLow: number;
+  #hashHigh: number;
 
   private constructor(flat: Buffer, pages: Page[], origin: Origin) {
     this.#flat = flat;
     this.#pages = pages;
     this.#exclusive = origin.exclusive;
     this.#seed = origin.seed;
-    this.hashLow = origin.hashLow;
-    this.hashHigh = origin.hashHigh;
+    this.#hashLow = origin.hashLow;
+    this.#hashHigh = origin.hashHigh;
   }
 
   /** An image with a copy of `bytes`, and zeros up to `sizeBytes`; `seed` is `pathSeed` of the file. */
@@ -96,11 +98,22 @@ export class DurableImage {
       this.write(sizeBytes - rest, last);
     }
     for (let page = pages; page < this.#pages.length; page++) {
-      this.#hashChange(page, 0, this.#pages[page] as Page, ZERO_PAGE);
+      this.#hashChange(page, 0, this.#own.get(page) ?? (this.#pages[page] as Page), ZERO_PAGE);
       this.#own.delete(page);
     }
     this.#pages.length = Math.min(pages, this.#pages.length);
     this.#flat = this.#flat.subarray(0, pages * PAGE_BYTES);
+  }
+
+  /** Two words of a hash of the content, into `target`; see `changeHash`. */
+  fingerprint(target: Uint32Array): void {
+    target[0] = this.#hashLow;
+    target[1] = this.#hashHigh;
+    for (const [page, before] of this.#own) {
+      changeHash(this.#seed, page * UNITS_PER_PAGE, before, this.#pages[page] as Page);
+      target[0] = (target[0] as number) ^ (hashed[0] as number);
+      target[1] = (target[1] as number) ^ (hashed[1] as number);
+    }
   }
 
   /** The page's bytes as words; read only. */
@@ -165,20 +178,19 @@ export class DurableImage {
   }
 
   #writePage(number: number, at: number, words: Uint32Array): void {
-    const page = this.#writable(number);
-    const first = at / 4;
-    this.#hashChange(number, first, page.subarray(first, first + words.length), words);
-    page.set(words, first);
-  }
-
-  #writable(number: number): Page {
     const page = this.#pages[number] as Page;
-    const isFlat = (number + 1) * PAGE_BYTES <= this.#flat.length;
-    if ((this.#exclusive && isFlat) || this.#own.has(number)) return page;
-    const copy = page.slice();
-    this.#pages[number] = copy;
-    this.#own.add(number);
-    return copy;
+    const first = at / 4;
+    if (this.#own.has(number)) {
+      page.set(words, first);
+    } else if (this.#exclusive && (number + 1) * PAGE_BYTES <= this.#flat.length) {
+      this.#hashChange(number, first, page.subarray(first, first + words.length), words);
+      page.set(words, first);
+    } else {
+      const copy = page.slice();
+      copy.set(words, first);
+      this.#pages[number] = copy;
+      this.#own.set(number, page);
+    }
   }
 
   #isFlat(first: number, end: number): boolean {
@@ -192,7 +204,10 @@ export class DurableImage {
   #flatten(): void {
     if (this.#own.size === 0) return;
     let bytes = this.#flat.length;
-    for (const page of this.#own) bytes = Math.max(bytes, (page + 1) * PAGE_BYTES);
+    for (const [page, before] of this.#own) {
+      this.#hashChange(page, 0, before, this.#pages[page] as Page);
+      bytes = Math.max(bytes, (page + 1) * PAGE_BYTES);
+    }
     const flat = Buffer.from(new ArrayBuffer(bytes));
     this.read(0, flat);
     this.#flat = flat;
@@ -204,14 +219,14 @@ export class DurableImage {
   }
 
   #origin(exclusive: boolean): Origin {
-    return { exclusive, seed: this.#seed, hashLow: this.hashLow, hashHigh: this.hashHigh };
+    return { exclusive, seed: this.#seed, hashLow: this.#hashLow, hashHigh: this.#hashHigh };
   }
 
   #hashChange(page: number, firstWord: number, before: Uint32Array, after: Uint32Array): void {
     if (before === after) return;
     changeHash(this.#seed, page * UNITS_PER_PAGE + firstWord / 2, before, after);
-    this.hashLow ^= hashed[0] as number;
-    this.hashHigh ^= hashed[1] as number;
+    this.#hashLow ^= hashed[0] as number;
+    this.#hashHigh ^= hashed[1] as number;
   }
 }
 

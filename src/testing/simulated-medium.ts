@@ -201,15 +201,14 @@ export class SimulatedMedium implements MemoryBackend {
 
   /** A hash of all that is durable: two words into `target`. Equal for equal files. */
   fingerprint(target: Uint32Array): void {
-    let low = 0;
-    let high = 0;
+    const content = new Uint32Array(2);
+    target.fill(0);
     for (const { path, sizeBytes, durable } of this.#files.values()) {
       const place = mix(pathSeed(path) ^ mix(sizeBytes));
-      low ^= durable.hashLow ^ place;
-      high ^= durable.hashHigh ^ mix(place + 1);
+      durable.fingerprint(content);
+      target[0] = (target[0] as number) ^ (content[0] as number) ^ place;
+      target[1] = (target[1] as number) ^ (content[1] as number) ^ mix(place + 1);
     }
-    target[0] = low;
-    target[1] = high;
   }
 
   #apply(image: CrashImage): void {

@@ -281,4 +281,35 @@ describe('speed', () => {
     expect(report.images).toBeGreaterThan(images * 0.99);
     expect(perImage).toBeLessThan(1000);
   });
+
+  it('checks images of a disk as fast: 700 KiB of pages, and a log of 1 MiB', () => {
+    const size = 700 * 1024;
+    const how = { domain: 'block', maxBytes: 1 << 20 } as const;
+    const started = performance.now();
+    const report = exploreCrashes<null>({
+      imagesPerInstant: 200,
+      workload: (backend) => {
+        const file = created(backend, { ...how, sizeBytes: size });
+        const log = createdLog(file, 1 << 20);
+        new Uint8Array(file.memory.buffer).fill(1, 0, size);
+        log.startWrite(
+          Uint32Array.from({ length: 50 }, (_, page) => page),
+          50,
+        );
+        for (let record = 0; log.busy; record++)
+          log.write(record * 700, new Uint8Array(700).fill(1), STEP.walAppend);
+        log.finish();
+      },
+      verify: (medium) => {
+        const log = open(medium, how).memory.openWal({ create: false, access: 'write' });
+        log?.read(0, new Uint8Array(64 * 1024));
+      },
+    });
+    const perImage = ((performance.now() - started) / report.images) * 1000;
+    console.log(
+      `crash-explorer/image/disk: ${Math.round(perImage)} us per image, ${report.images} images, ${report.instants} instants`,
+    );
+    expect(report.images).toBeGreaterThan(10_000);
+    expect(perImage).toBeLessThan(1000);
+  });
 });

@@ -15,7 +15,7 @@ export const PATH = 'test.pool';
 export const LOG_PATH = `${PATH}-wal`;
 
 /** A way to open the test's pool. */
-export type How = Partial<Pick<MemoryOpenOptions, 'mode' | 'sizeBytes' | 'domain' | 'log'>>;
+export type How = Partial<Pick<MemoryOpenOptions, 'mode' | 'maxBytes' | 'sizeBytes' | 'domain' | 'log'>>;
 
 /** One open file, addressed in units of 8 bytes. */
 export interface Opened {
