@@ -69,7 +69,12 @@ export class GroupCommit {
     this.#scheduled = null;
     if (this.#waiting.length === 0) return;
     const seq = this.#wal.ring.seq - 1;
-    this.#requests.push({ ticket: this.#wal.file.requestSync(), seq });
+    try {
+      this.#requests.push({ ticket: this.#wal.file.requestSync(), seq });
+    } catch (error) {
+      // The medium has failed since they committed; here nobody else would catch it.
+      this.fail(error);
+    }
   }
 
   #take(count: number): Waiter[] {

@@ -110,8 +110,7 @@ export class WalUpkeep {
 
   get isDue(): boolean {
     if (this.#extending || this.#checkpoint.active) return !this.#wal.file.busy;
-    const { ring } = this.#wal;
-    return ring.used > ring.total >>> 1 || this.#isExtensionDue;
+    return this.#isExtensionDue || this.#isCheckpointDue;
   }
 
   /** One step of what is under way, or the first of what is due. @throws IoError */
@@ -178,14 +177,21 @@ export class WalUpkeep {
     return this.#checkpoint.active && ring.used > ring.total * 0.75;
   }
 
+  get #canExtend(): boolean {
+    const { ring } = this.#wal;
+    return ring.capacity < this.#maxLines && this.#mayExtend && !ring.isWrapped;
+  }
+
   /** The end of the file is near, and it may become longer: early enough that nobody waits for it. */
   get #isExtensionDue(): boolean {
     const { ring } = this.#wal;
-    if (ring.capacity >= this.#maxLines || !this.#mayExtend || ring.isWrapped) return false;
-    return (
-      ring.head > ring.capacity - Math.min(EXTENSION_LINES, ring.total >>> 1) ||
-      ring.used > this.#maxLines >>> 2
-    );
+    return ring.head > ring.capacity - Math.min(EXTENSION_LINES, ring.total >>> 1) && this.#canExtend;
+  }
+
+  /** Half of what the log may grow to is in use. */
+  get #isCheckpointDue(): boolean {
+    const { ring } = this.#wal;
+    return ring.used > (this.#canExtend ? this.#maxLines : ring.total) >>> 1;
   }
 
   #startExtension(): void {

@@ -87,14 +87,13 @@ export class WriteSet {
   }
 
   /**
-   * Runs `body` with memory as it was before the transaction, then puts the transaction's bytes back. Memory that it
-   * allocated is not part of this: it means nothing before it commits.
+   * Runs `body` with memory as it was before the transaction, then puts the transaction's bytes back: those of memory that
+   * it allocated as well, whose pages `body` may give back.
    */
   setAside(body: () => void): void {
-    const words = this.#entries.words;
-    const count = this.#entries.length;
+    const { words, length } = this.ranges;
     const after: Int32Array[] = [];
-    for (let i = 0; i < count; i += 2) {
+    for (let i = 0; i < length; i += 2) {
       const from = (words[i] as number) * 4;
       after.push(this.#i32.slice(from, from + (words[i + 1] as number) * 4));
     }
@@ -102,7 +101,7 @@ export class WriteSet {
     try {
       body();
     } finally {
-      for (let i = 0; i < count; i += 2) this.#i32.set(after[i / 2] as Int32Array, (words[i] as number) * 4);
+      for (let i = 0; i < length; i += 2) this.#i32.set(after[i / 2] as Int32Array, (words[i] as number) * 4);
     }
   }
 
