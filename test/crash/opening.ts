@@ -53,7 +53,7 @@ export const dying: Scenario<OpeningRoot, OpeningModel> = {
   read: (root) => ({ first: root.first, texts: [...root.texts].map(summary) }),
   steps(run) {
     for (let number = 1, died = true; died; number++) {
-      died = run.dieAtFence(number, (root, draft) => {
+      died = run.dieAt('fence', number, (root, draft) => {
         root.first = number;
         draft.first = number;
         root.texts.length = 0;

@@ -4,7 +4,7 @@
  * transaction in flight. Models are kept as JSON, so that no later change reaches one that was promised.
  */
 import { type ClassOf, type MemoryBackend, Pool, type PoolOptions } from '../../src/index.js';
-import type { Step } from '../../src/memory/memory.js';
+import type { Step } from '../../src/memory/step.js';
 import {
   type CrashContext,
   type CrashReport,
@@ -33,7 +33,11 @@ export interface Scenario<R extends object, M> {
   readonly name: string;
   readonly root: ClassOf<R>;
   readonly classes?: readonly ClassOf[];
-  readonly options?: { readonly maxSize?: number; readonly logSize?: number };
+  readonly options?: Pick<PoolOptions, 'maxSize' | 'logSize' | 'memoryBudget' | 'flushInterval'>;
+  /** On which media this is a scenario. Default: all. */
+  readonly media?: readonly MediumName[];
+  /** How the pool is opened where that differs from its medium: for the n-th opening in a run, or of an image. */
+  readonly openAs?: (number: number) => MediumName;
   /** The content of a new pool. */
   readonly initial: M;
   /** Reads everything that the model has. */
@@ -58,6 +62,7 @@ export class Run<R extends object, M> {
   readonly #log: WorkloadLog<string> | null;
   /** What has committed since the last flush: with relaxed durability a crash may leave any of it. */
   #unflushed: string[] = [];
+  #openings = 0;
   pool: Pool;
   model: M;
 
@@ -75,7 +80,7 @@ export class Run<R extends object, M> {
     this.#log = parts.log;
     this.model = parts.model;
     this.random = new Random(parts.seed);
-    this.pool = openPool(parts.scenario, parts.backend, parts.medium);
+    this.pool = this.#openPool();
     this.#log?.acknowledge(JSON.stringify(this.model));
   }
 
@@ -92,6 +97,20 @@ export class Run<R extends object, M> {
     });
     this.#committed(draft);
     if (this.#unflushed.length > 0 && this.random.int(6) === 0) this.flush();
+  }
+
+  /** As `commit`, without waiting for the medium: what it did is promised after the next flush or strict commit. */
+  commitAsync(body: (root: R, draft: M) => void): void {
+    const draft = structuredClone(this.model);
+    const committed = this.pool.txnAsync(() => {
+      body(this.root, draft);
+      this.#pending(draft);
+    });
+    // Nobody waits for it; the event loop does not turn while crashes are explored.
+    committed.catch(() => undefined);
+    this.model = draft;
+    if (this.pool.stats().wal === null) this.#acknowledge();
+    else this.#unflushed.push(JSON.stringify(draft));
   }
 
   /** All that has committed is promised from here on. */
@@ -143,46 +162,75 @@ export class Run<R extends object, M> {
   reopen(): void {
     this.pool.close();
     this.#acknowledge();
-    this.pool = openPool(this.#scenario, this.#backend, this.#medium);
+    this.pool = this.#openPool();
   }
 
   /** The process dies, the machine goes on; the next one opens the pool, and recovery makes durable what it finds. */
   die(): void {
     this.#backend.killProcess();
-    this.pool = openPool(this.#scenario, this.#backend, this.#medium);
+    this.pool = this.#openPool();
     this.#acknowledge();
   }
 
+  #openPool(): Pool {
+    const medium = this.#scenario.openAs?.(this.#openings) ?? this.#medium;
+    this.#openings += 1;
+    return openPool(this.#scenario, this.#backend, medium);
+  }
+
   /**
-   * The process dies at the n-th fence of a transaction, before it takes effect; the machine goes on, and the next
-   * process opens the pool. What it finds, it may rely on.
-   * @returns false when the transaction has fewer fences; then it was committed
+   * The process dies at the n-th fence of a transaction, before it takes effect, or in the n-th of all its operations on
+   * the medium: `any`. The machine goes on, and the next process opens the pool. What it finds, it may rely on.
+   * @returns false when the transaction has fewer of them; then it was committed
    */
-  dieAtFence(number: number, body: (root: R, draft: M) => void): boolean {
+  dieAt(operation: 'fence' | 'any', number: number, body: (root: R, draft: M) => void): boolean {
     const draft = structuredClone(this.model);
-    const fault = this.#backend.inject({ operation: 'fence', at: number, keepFailing: true });
+    const death = this.#dieIn(operation, number);
+    let returned = false;
     try {
       this.pool.txn(() => {
         body(this.root, draft);
         this.#pending(draft);
       });
+      returned = true;
     } catch (error) {
-      if (fault.fired === 0) throw error;
+      if (!death.came) throw error;
+    } finally {
+      death.cancel();
     }
-    fault.remove();
-    if (fault.fired > 0) {
+    if (death.came) {
       const before = this.model;
       this.model = draft;
-      this.#backend.killProcess();
-      this.pool = openPool(this.#scenario, this.#backend, this.#medium);
+      this.pool = this.#openPool();
       const found = JSON.stringify(this.#scenario.read(this.root, this.pool));
-      if (found === JSON.stringify(before)) this.model = before;
+      if (!returned && found === JSON.stringify(before)) this.model = before;
       else if (found !== JSON.stringify(draft)) throw new Error(`found ${found}`);
       this.#acknowledge();
     } else {
       this.#committed(draft);
     }
-    return fault.fired > 0;
+    return death.came;
+  }
+
+  /** Kills the process in the n-th fence or sync from now on, before it takes effect, or in the n-th operation. */
+  #dieIn(operation: 'fence' | 'any', number: number): { readonly came: boolean; cancel(): void } {
+    let left = number;
+    let came = false;
+    const count = (): void => {
+      left -= 1;
+      if (left !== 0) return;
+      came = true;
+      this.#backend.killProcess();
+      throw new Error('the process has died');
+    };
+    const others = operation === 'any' ? { onWrite: count, onGrow: count, onTruncate: count } : {};
+    const cancel = this.#backend.observe({ onFence: count, ...others });
+    return {
+      get came() {
+        return came;
+      },
+      cancel,
+    };
   }
 }
 
@@ -241,7 +289,9 @@ function verify<R extends object, M>(
     if (acknowledged === 0) return;
     throw new Error('the pool is gone');
   }
-  const pool = openPool(scenario, medium, on);
+  const number = position[position.length - 1] as number;
+  const as = scenario.openAs?.(number) ?? on;
+  const pool = openPool(scenario, medium, as);
   recovered();
   const found = JSON.stringify(scenario.read(pool.root() as R, pool));
   const possible = pending === undefined ? [] : (JSON.parse(pending) as string[]);
@@ -249,7 +299,7 @@ function verify<R extends object, M>(
     throw new Error(`found ${found}\ninstead of ${[model, ...possible].join('\nor ')}`);
   }
   checkWhole(pool, scenario.drops === true);
-  if ((position[position.length - 1] as number) % 8 === 0) goOn(scenario, medium, on, pool, found);
+  if (number % 8 === 0) goOn(scenario, medium, as, pool, found);
 }
 
 function checkWhole(pool: Pool, drops: boolean): void {
@@ -282,13 +332,12 @@ function openPool<R extends object, M>(
   backend: MemoryBackend,
   medium: MediumName,
 ): Pool {
-  return Pool.open(PATH, { ...poolOptions(scenario, backend), ...MEDIA[medium] });
+  return Pool.open(PATH, { ...MEDIA[medium], ...poolOptions(scenario, backend) });
 }
 
 export function poolOptions<R extends object, M>(
   { root, classes = [], options = {} }: Pick<Scenario<R, M>, 'root' | 'classes' | 'options'>,
   backend: MemoryBackend,
 ): PoolOptions {
-  const { maxSize = 1 << 20, logSize = 4096 } = options;
-  return { root, classes, backend, uuid: UUID, maxSize, logSize };
+  return { root, classes, backend, uuid: UUID, maxSize: 1 << 20, logSize: 4096, ...options };
 }
