@@ -15,6 +15,11 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 
 const SECTOR_BYTES = 512;
+/**
+ * The first block is kept or lost as a whole. ext4 trusts its disk with that: it reads its superblock, which is two
+ * sectors long, before its journal, and does not mount when the checksum is wrong.
+ */
+const SUPERBLOCK_BYTES = 4096;
 /** How long a flush takes at most: one of these, as long as the power is on. */
 const MAX_FLUSH_MS = [1, 4, 30];
 
@@ -101,18 +106,20 @@ export class VolatileDisk {
     socket?.pause();
     server.close();
     const { description, survives } = this.#drawSurvivors();
-    let countSectors = 0;
-    let countSurvivors = 0;
-    for (const [index, { offset, data }] of this.#cached.entries())
-      for (let at = 0; at < data.length; at += SECTOR_BYTES) {
-        countSectors += 1;
+    let bytes = 0;
+    let bytesKept = 0;
+    for (const [index, { offset, data }] of this.#cached.entries()) {
+      for (let at = 0, end = 0; at < data.length; at = end) {
+        end = at + (offset + at === 0 ? SUPERBLOCK_BYTES : SECTOR_BYTES);
         if (!survives(index)) continue;
-        countSurvivors += 1;
-        data.copy(this.#durable, offset + at, at, at + SECTOR_BYTES);
+        data.copy(this.#durable, offset + at, at, end);
+        bytesKept += end - at;
       }
+      bytes += data.length;
+    }
     this.#cached = [];
     this.#durable.copy(this.#current);
-    return `${countSurvivors} of ${countSectors} unflushed sectors kept (${description})`;
+    return `${bytesKept / 1024} of ${bytes / 1024} KiB unflushed kept (${description})`;
   }
 
   /** Saves what the last cut left, before the machine was started again. */
