@@ -7,8 +7,9 @@
  * INV-REC-4  A record that does not verify ends the log only if it may have been torn: when a later one says that it was
  *            durable, it is damaged, and opening refuses.
  *
- *   [REPLAY 0] make the log durable: its process may have died before it did, and the pool must not be ahead of it
- *   [REPLAY 1] read record after record from the tail on
+ *   [REPLAY 0] read record after record from the tail on
+ *   [REPLAY 1] make the log durable: its process may have died before it did. Records that are not known to be durable are
+ *              written once more: after a failed sync the kernel takes what it could not write for written
  *   [REPLAY 2] copy its after-images into the pool
  *   [REPLAY 3] make them durable
  *   [REPLAY 4] the pool's header names no log any more: ATOMIC (pool/)
@@ -24,6 +25,7 @@ import {
   walRecordGranules,
 } from '../format/index.js';
 import { type Memory, STEP, type Views, type WalFile } from '../memory/index.js';
+import { GrowingWords } from './growing-words.js';
 import { PageSet } from './page-set.js';
 import { FIRST_LINE, type WalHeader, walSeed } from './wal-header.js';
 import { walLines } from './wal-record-writer.js';
@@ -65,34 +67,60 @@ const HEADER_BYTES = WAL_RECORD.ranges.offset;
 /** Applies the log; the caller then writes the pool's header. @throws CorruptionError, PoolFullError, IoError */
 export function replay(input: ReplayInput): ReplayResult {
   const { memory, header, wal } = input;
-  // [REPLAY 0]
-  wal.sync(STEP.walSyncAhead);
   const reader = new WalReader(wal, walSeed(header));
+  // [REPLAY 0]
+  const found = scan(reader, header);
+  // [REPLAY 1] The pool must not be ahead of its log.
+  for (let i = Math.max(0, found.durable + 1 - header.tailSeq); i < found.lines.length; i += 1) {
+    const line = found.lines.words[i] as number;
+    wal.write(line * LINE_BYTES, reader.again(line).bytes, STEP.walAppend);
+  }
+  wal.sync(STEP.walSyncAhead);
+  // [REPLAY 2]
+  if (found.sizeBytes > memory.sizeBytes) memory.grow(found.sizeBytes);
   const touched = new PageSet();
-  let sizeBytes = header.sizeBytes;
+  const end = found.sizeBytes / GRANULE_BYTES;
   let records = 0;
+  for (let i = 0; i < found.lines.length; i += 1) {
+    const line = found.lines.words[i] as number;
+    const record = reader.again(line);
+    if (record.count === WAL_SKIP) continue;
+    apply(input, record, { line, end }, touched);
+    records += 1;
+  }
+  // [REPLAY 3]
+  flush(memory, touched);
+  return { records, sizeBytes: found.sizeBytes };
+}
+
+interface Found {
+  /** Where the records are, skip records included. */
+  readonly lines: GrowingWords;
+  /** Sequence number of the last record that is known to be durable. */
+  durable: number;
+  /** Size of the pool after the last record. */
+  sizeBytes: number;
+}
+
+function scan(reader: WalReader, header: WalHeader): Found {
+  const found: Found = {
+    lines: new GrowingWords(1024),
+    durable: header.tailSeq - 1,
+    sizeBytes: header.sizeBytes,
+  };
   let line = header.tailLine;
   let seq = header.tailSeq;
   for (;;) {
-    // [REPLAY 1]
     const record = reader.read(line);
     if (record === null || record.seq !== seq) break;
+    found.lines.push(line);
+    found.durable = Math.max(found.durable, seq - 1 - record.distance);
+    found.sizeBytes = Math.max(found.sizeBytes, record.sizeBytes);
+    line = record.count === WAL_SKIP ? FIRST_LINE : line + record.lines;
     seq += 1;
-    if (record.count === WAL_SKIP) {
-      line = FIRST_LINE;
-      continue;
-    }
-    line += record.lines;
-    records += 1;
-    sizeBytes = Math.max(sizeBytes, record.sizeBytes);
-    if (sizeBytes > memory.sizeBytes) memory.grow(sizeBytes);
-    // [REPLAY 2]
-    apply(input, record, { line, end: sizeBytes / GRANULE_BYTES }, touched);
   }
   refuseDamage(reader, line, seq);
-  // [REPLAY 3]
-  flush(memory, touched);
-  return { records, sizeBytes };
+  return found;
 }
 
 /** Whether the log holds a complete record at its tail: whether anything is lost with it. */
@@ -154,9 +182,12 @@ class WalReader {
   /** The record at a line; null when there is none that verifies. */
   read(line: number): ScannedRecord | null {
     if (line < FIRST_LINE || line >= this.#lines) return null;
-    const head = new Uint32Array(HEADER_BYTES / 4);
-    this.#wal.read(line * LINE_BYTES, new Uint8Array(head.buffer));
-    return this.#verified(line, head);
+    return this.#verified(line, this.#head(line));
+  }
+
+  /** A record that was found to verify. */
+  again(line: number): ScannedRecord {
+    return this.#record(line, walLines(this.#head(line)[WAL_RECORD.granules.offset / 4] as number));
   }
 
   /** All records that verify and have a higher sequence number, wherever they lie. */
@@ -183,15 +214,25 @@ class WalReader {
     const lines = walLines(granules);
     if (granules < walRecordGranules(count === WAL_SKIP ? 0 : count, 0) || line + lines > this.#lines)
       return null;
+    const record = this.#record(line, lines);
+    return crc32c(this.#seed, record.bytes, 4, granules * GRANULE_BYTES) === record.words[0] ? record : null;
+  }
+
+  #head(line: number): Uint32Array {
+    const head = new Uint32Array(HEADER_BYTES / 4);
+    this.#wal.read(line * LINE_BYTES, new Uint8Array(head.buffer));
+    return head;
+  }
+
+  #record(line: number, lines: number): ScannedRecord {
     const words = new Uint32Array((lines * LINE_BYTES) / 4);
     const bytes = new Uint8Array(words.buffer);
     this.#wal.read(line * LINE_BYTES, bytes);
-    if (crc32c(this.#seed, bytes, 4, granules * GRANULE_BYTES) !== words[0]) return null;
     return {
       seq: seqOf(words),
       distance: (words[WAL_RECORD.seqHigh.offset / 4] as number) >>> 16,
       lines,
-      count,
+      count: words[WAL_RECORD.count.offset / 4] as number,
       sizeBytes: (words[WAL_RECORD.sizeGranules.offset / 4] as number) * GRANULE_BYTES,
       bytes,
       words,

@@ -65,7 +65,7 @@ describe.each([
     die(medium, durability, fails);
     const report = exploreCrashes<number>({
       medium,
-      imagesPerInstant: 200,
+      imagesPerInstant: 24,
       workload: (backend) => open(backend, durability),
       verify: (image) => {
         const { items } = open(image, durability).root(Numbers);
