@@ -13,7 +13,7 @@ const MAX_FAILED_OPENINGS = 2;
 
 const path = process.argv[2] as string;
 const workload = JSON.parse(process.argv[3] as string) as Workload;
-const history = new History();
+const history = new History(workload.before);
 
 function report(line: Report): void {
   history.add(line);
@@ -167,7 +167,16 @@ function close(pool: Pool): void {
   if (!pool.closed) wrong('the pool is open after close()');
 }
 
-let step = 1;
+/** The death of the process, with a transaction half done. */
+function die(pool: Pool, step: number): never {
+  return pool.txn(() => {
+    runStep(pool, pool.root(FaultRoot), step);
+    process.kill(process.pid, 'SIGKILL');
+    throw new Error('alive');
+  });
+}
+
+let step = workload.before + 1;
 let failedOpenings = 0;
 for (let opening = 0; opening < MAX_OPENINGS && failedOpenings < MAX_FAILED_OPENINGS; opening++) {
   if (step > workload.transactions) break;
@@ -176,8 +185,9 @@ for (let opening = 0; opening < MAX_OPENINGS && failedOpenings < MAX_FAILED_OPEN
     failedOpenings += 1;
     continue;
   }
-  const half = Math.floor(workload.transactions / 2);
+  const half = Math.floor((workload.before + workload.transactions) / 2);
   step = await runSteps(pool, step, step <= half ? half : workload.transactions);
+  if (step > workload.transactions && workload.end === 'death') die(pool, step);
   close(pool);
 }
 report({ event: 'end' });

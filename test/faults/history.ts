@@ -32,6 +32,12 @@ export class History {
   /** Since the last opening something failed: closing makes nothing sure any more. */
   #inDoubt = false;
 
+  /** @param before so many transactions are in the pool already */
+  constructor(before: number) {
+    for (let step = 1; step <= before; step++) this.steps.push(step);
+    this.acknowledged = before;
+  }
+
   add(report: Report): void {
     switch (report.event) {
       case 'open':

@@ -3,7 +3,16 @@
  * without any fault.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+} from 'node:fs';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
@@ -13,6 +22,7 @@ import { type Call, describeCase, type FaultCase } from './plan.js';
 import { difference, FaultRoot, runStep, type Workload } from './workload.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const POOL = 'fault.pool';
 const TIMEOUT_MS = 30_000;
 
 /** What children are made of. */
@@ -44,6 +54,14 @@ export async function buildPrograms(): Promise<Programs> {
   };
 }
 
+/** Makes a pool whose process died; returns its folder. The workload that goes on there has as many transactions before. */
+export async function makeDead(programs: Programs, workload: Workload, parent: string): Promise<string> {
+  const folder = realpathSync(mkdtempSync(join(parent, 'dead-')));
+  const { output, errors, problem } = await runChild(programs, join(folder, POOL), workload, {});
+  if (problem !== 'it ended with SIGKILL') throw new Error(`${problem}\n${output}${errors}`);
+  return folder;
+}
+
 /** What a run came to. */
 export interface Outcome {
   /** What must not be; null when all is well. */
@@ -58,20 +76,27 @@ interface Ended {
   readonly problem: string | null;
 }
 
-/** Runs the workload in a folder of its own below `parent`, with a fault or without. */
-export async function runCase(
-  programs: Programs,
-  workload: Workload,
-  parent: string,
-  fault: FaultCase | null,
-): Promise<Outcome> {
-  const base = realpathSync(mkdtempSync(join(parent, 'case-')));
-  const folder = join(base, 'pool');
+/** What the runs of a test have in common. */
+export interface Setting {
+  readonly programs: Programs;
+  readonly workload: Workload;
+  /** Folders are made below it. */
+  readonly parent: string;
+  /** Folder of the pool to start from, or null for none. */
+  readonly template: string | null;
+}
+
+/** Runs the workload in a folder of its own, with a fault or without. */
+export async function runCase(setting: Setting, fault: FaultCase | null): Promise<Outcome> {
+  const { programs, workload, template } = setting;
+  const base = realpathSync(mkdtempSync(join(setting.parent, 'case-')));
+  const folder = join(base, 'folder');
   const trace = join(base, 'trace');
-  mkdirSync(folder);
   try {
-    const path = join(folder, 'fault.pool');
-    const ended = await runChild(programs, [path, JSON.stringify(workload)], {
+    if (template === null) mkdirSync(folder);
+    else cpSync(template, folder, { recursive: true });
+    const path = join(folder, POOL);
+    const ended = await runChild(programs, path, workload, {
       LD_PRELOAD: programs.shim,
       PERDURE_FAULT_FOLDER: folder,
       PERDURE_FAULT_TRACE: trace,
@@ -88,7 +113,10 @@ export async function runCase(
       ...judgeReports(reports, fault, calls),
       ...judgePool(path, workload, reports, calls),
     ];
-    return { violation: violations.length === 0 ? null : explain(violations, fault, reports, calls), calls };
+    return {
+      violation: violations.length === 0 ? null : explain(violations, fault, reports, calls),
+      calls,
+    };
   } finally {
     rmSync(base, { recursive: true, force: true });
   }
@@ -104,9 +132,14 @@ function faultVariables(fault: FaultCase | null): Record<string, string> {
   };
 }
 
-function runChild(programs: Programs, args: readonly string[], env: Record<string, string>): Promise<Ended> {
+function runChild(
+  programs: Programs,
+  path: string,
+  workload: Workload,
+  env: Record<string, string>,
+): Promise<Ended> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [programs.child, ...args], {
+    const child = spawn(process.execPath, [programs.child, path, JSON.stringify(workload)], {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -184,7 +217,7 @@ function judgePool(
   calls: readonly Call[],
 ): string[] {
   const found: string[] = [];
-  const history = new History();
+  const history = new History(workload.before);
   for (const report of reports) history.add(report);
   const folder = join(path, '..');
   const unlinkFailed = calls.some(({ name, fate }) => name === 'unlink' && fate === 'failed');
@@ -192,7 +225,7 @@ function judgePool(
   const strangers = (): string[] =>
     readdirSync(folder).filter((name) => name !== basename(path) && !isExcused(name));
   if (!existsSync(path)) {
-    if (reports.some(({ event }) => event === 'open')) found.push('the pool is gone');
+    if (workload.before > 0 || reports.some(({ event }) => event === 'open')) found.push('the pool is gone');
     if (strangers().length > 0) found.push(`there is no pool, but ${strangers().join(', ')}`);
     return found;
   }

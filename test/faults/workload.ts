@@ -37,8 +37,12 @@ export class FaultRoot {
 /** How a child runs the workload. */
 export interface Workload {
   readonly options: PoolOptions;
-  /** Transactions from 1 to this, half of them before the pool is closed and opened again. */
+  /** So many transactions are in the pool already; its process died in the middle of the next one. 0: there is no pool. */
+  readonly before: number;
+  /** Number of the last transaction; in its middle the pool is closed and opened again. */
   readonly transactions: number;
+  /** How it ends: with the pool closed, or killed in a transaction that follows the last. */
+  readonly end: 'close' | 'death';
   /** `txn` returns before its transaction is acknowledged: `flush`, `close` or a `txnAsync` does that. */
   readonly relaxed: boolean;
   /** Some transactions are run with `txnAsync`. */
