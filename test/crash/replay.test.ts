@@ -37,10 +37,12 @@ function open(backend: MemoryBackend, durability: 'strict' | 'relaxed'): Pool {
 
 /** Transactions that change two pages each, the last of which may fail; then the process dies. */
 function die(medium: SimulatedMedium, durability: 'strict' | 'relaxed', fails: FaultyOperation | null): void {
+  // In a log of its own, whose records do not put back what later ones lose.
+  using empty = open(medium, durability);
+  empty.txn(() => empty.root(Numbers).items.push(...new Array<number>(COUNT).fill(0)));
+  empty.close();
   const pool = open(medium, durability);
   const { items } = pool.root(Numbers);
-  if (items.length === 0) pool.txn(() => items.push(...new Array<number>(COUNT).fill(0)));
-  pool.flush();
   for (let i = 1; i <= 4; i += 1) {
     const fault = i === 4 && fails !== null ? medium.inject({ operation: fails, at: 1 }) : null;
     const write = (): void =>
@@ -65,7 +67,7 @@ describe.each([
     die(medium, durability, fails);
     const report = exploreCrashes<number>({
       medium,
-      imagesPerInstant: 24,
+      imagesPerInstant: 64,
       workload: (backend) => open(backend, durability),
       verify: (image) => {
         const { items } = open(image, durability).root(Numbers);
@@ -77,6 +79,6 @@ describe.each([
       },
     });
     expect(report.violations).toEqual([]);
-    expect(report.images).toBeGreaterThan(10);
+    expect(report.images).toBeGreaterThan(4);
   });
 });
