@@ -1,7 +1,7 @@
 /**
  * Kill test: a child writes transactions to a pool and is killed with SIGKILL at a random moment; the pool is
  * opened again, checked, and compared with the model. No acknowledged transaction is lost, none is seen by half.
- * `PERDURE_LONG=1`: 200 kills on each file system; `PERDURE_SEED` repeats a run as far as time can be repeated.
+ * `PERDURE_LONG=1`: 200 kills of each variant; `PERDURE_SEED` repeats a run as far as time can be repeated.
  */
 import { spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
@@ -12,10 +12,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Pool } from '../../src/index.js';
 import { Random } from '../../src/testing/index.js';
 import { Scratch } from '../memory/fixtures.js';
-import { emptyModel, KillRoot, OPTIONS, readModel, runModelStep } from './steps.js';
+import { emptyModel, KillRoot, readModel, runModelStep, VARIANTS, type VariantName } from './steps.js';
 
 const LONG = process.env.PERDURE_LONG === '1';
-const KILLS = LONG ? 200 : 13;
+const KILLS = LONG ? 200 : 8;
 const SEED = Number(process.env.PERDURE_SEED ?? Date.now() % 2 ** 32);
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -50,10 +50,11 @@ interface Killed {
 /** Starts a child and kills it, `ms` after its start or after its first report. */
 function killOne(
   path: string,
+  variant: VariantName,
   when: { readonly ms: number; readonly afterReport: boolean },
 ): Promise<Killed> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [join(built, 'child.js'), path], {
+    const child = spawn(process.execPath, [join(built, 'child.js'), path, variant], {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let output = '';
@@ -80,21 +81,24 @@ function killOne(
   });
 }
 
-it.each(['disk', 'memory'] as const)(
-  'a pool on %s survives the death of its process at any moment',
-  async (place) => {
+it.each(Object.keys(VARIANTS) as VariantName[])(
+  'a pool survives the death of its process at any moment: %s',
+  async (variant) => {
+    const { place, options } = VARIANTS[variant];
     const path = join(scratch[place](), 'kill.pool');
     const random = new Random(SEED);
     const model = emptyModel();
     let killed = 0;
     let transactions = 0;
+    let replays = 0;
     for (let run = 0; killed < KILLS; run++) {
-      const when = { ms: random.int(random.chance(0.5) ? 15 : 60), afterReport: random.chance(0.8) };
-      const { acknowledged, errors, finished } = await killOne(path, when);
+      const when = { ms: random.int(random.chance(0.5) ? 15 : 250), afterReport: random.chance(0.8) };
+      const { acknowledged, errors, finished } = await killOne(path, variant, when);
       const what = `seed ${SEED}, run ${run}`;
       expect(errors, what).toBe('');
       if (!finished) killed += 1;
-      const pool = Pool.open(path, OPTIONS);
+      const pool = Pool.open(path, options);
+      if (pool.stats().recovery.outcome === 'replayed') replays += 1;
       const root = pool.root(KillRoot);
       const { steps } = root;
       const least = acknowledged ?? model.steps;
@@ -106,8 +110,9 @@ it.each(['disk', 'memory'] as const)(
       expect(pool.check(), what).toMatchObject({ ok: true, leakedBlocks: 0, unreachableBlocks: 0 });
       pool.close();
     }
-    console.log(`${killed} kills on ${place}, ${transactions} transactions, seed ${SEED}`);
+    console.log(`${killed} kills, ${variant}, ${transactions} transactions, seed ${SEED}`);
     expect(transactions).toBeGreaterThan(KILLS);
+    expect(replays > 0).toBe(variant.startsWith('redo'));
   },
   LONG ? 600_000 : 120_000,
 );

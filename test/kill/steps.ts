@@ -8,6 +8,7 @@ import {
   type PersistentList,
   type PersistentMap,
   type Pool,
+  type PoolOptions,
 } from '../../src/index.js';
 
 @Persistent()
@@ -23,7 +24,26 @@ export interface KillModel {
   names: Map<number, string>;
 }
 
-export const OPTIONS = { root: KillRoot, emulate: true, maxSize: 64 << 20, logSize: 4096 } as const;
+const BASE = { root: KillRoot, maxSize: 64 << 20, logSize: 4096 } as const;
+/** The smallest log: checkpoints go on all the time. */
+const REDO = { ...BASE, log: 'redo', walSize: 16 * 1024 } as const;
+
+/** What pools are killed on. `asynchronous`: every third transaction is not waited for. */
+export const VARIANTS = {
+  'undo log on a disk, emulated': { place: 'disk', asynchronous: false, options: { ...BASE, emulate: true } },
+  'undo log in memory': { place: 'memory', asynchronous: false, options: { ...BASE, emulate: true } },
+  'redo log on a disk': { place: 'disk', asynchronous: false, options: { ...REDO, domain: 'block' } },
+  'redo log on a disk, relaxed': {
+    place: 'disk',
+    asynchronous: true,
+    options: { ...REDO, domain: 'block', durability: 'relaxed', flushInterval: 5, memoryBudget: 0 },
+  },
+  'redo log in memory': { place: 'memory', asynchronous: false, options: { ...REDO, memoryBudget: 0 } },
+} as const satisfies Record<
+  string,
+  { place: 'disk' | 'memory'; asynchronous: boolean; options: PoolOptions }
+>;
+export type VariantName = keyof typeof VARIANTS;
 
 export function emptyModel(): KillModel {
   return { steps: 0, texts: [], names: new Map() };
@@ -35,8 +55,9 @@ function text(step: number): string {
   return `${step}:${'x'.repeat(length)}`;
 }
 
-export function runStep(pool: Pool, root: KillRoot, step: number): void {
-  pool.txn(() => {
+/** Returns when what the step did survives the death of the process. */
+export function runStep(pool: Pool, root: KillRoot, step: number, asynchronous: boolean): void {
+  const body = (): void => {
     root.steps = step;
     root.texts.push(text(step));
     while (root.texts.length > 40) root.texts.shift();
@@ -56,7 +77,14 @@ export function runStep(pool: Pool, root: KillRoot, step: number): void {
         if (!(error instanceof RangeError)) throw error;
       }
     }
-  });
+  };
+  // That nobody waits for the promise is no matter: the record is written when the call returns.
+  if (asynchronous && step % 3 === 0) pool.txnAsync(body).catch(fail);
+  else pool.txn(body);
+}
+
+function fail(error: unknown): never {
+  throw error;
 }
 
 export function runModelStep(model: KillModel, step: number): void {
