@@ -23,6 +23,10 @@ export interface BenchCase {
   readonly name: string;
   /** Operations per round at full size. */
   readonly operations: number;
+  /** Takes so long to prepare that a smoke test leaves it out. */
+  readonly heavy?: boolean;
+  /** The most rounds that are worth their time. */
+  readonly maxRounds?: number;
   /** Made when the case's turn comes. */
   prepare(): Sides;
 }
@@ -58,7 +62,8 @@ export async function runCase(benchCase: BenchCase, options: BenchOptions): Prom
       sink += await run(operations);
       sink += await baseline(operations);
     }
-    for (let round = 0; round < options.rounds; round += 1) {
+    const rounds = Math.min(options.rounds, benchCase.maxRounds ?? options.rounds);
+    for (let round = 0; round < rounds; round += 1) {
       times.push(await measure(run, operations));
       baselineTimes.push(await measure(baseline, operations));
     }

@@ -4,7 +4,17 @@
  */
 import { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { Field, i32, list, Persistent, type PersistentList, Pool, type PoolOptions } from 'perdure';
+import {
+  Field,
+  type FixedArray,
+  fixedArray,
+  i32,
+  list,
+  Persistent,
+  type PersistentList,
+  Pool,
+  type PoolOptions,
+} from 'perdure';
 import type { BenchCase, Work } from '../harness.js';
 import { diskFolder } from '../pools.js';
 
@@ -155,6 +165,7 @@ const commits: readonly BenchCase[] = [
   },
   {
     name: 'durability/relaxed-random/1000000',
+    heavy: true,
     operations: 300_000,
     prepare() {
       const { pool, items, append, close } = open(OBJECTS, { durability: 'relaxed' });
@@ -162,6 +173,96 @@ const commits: readonly BenchCase[] = [
     },
   },
 ];
+
+/** An object that fills a page. */
+@Persistent({ access: 'direct' })
+class Page {
+  @Field(i32) declare value: number;
+  @Field(fixedArray(i32, 1000)) declare rest: FixedArray<number>;
+}
+
+@Persistent()
+class Book {
+  @Field(list(() => Page)) declare pages: PersistentList<Page>;
+}
+
+const PAGES = 250_000;
+const CHECKPOINT_AFTER_MS = 6000;
+
+/**
+ * The longest pause of an event loop, whose every turn runs one transaction, while a checkpoint writes a gigabyte; against
+ * that of the same loop when there is none.
+ */
+const longestPause: BenchCase = {
+  name: 'durability/longest-pause/checkpoint-of-1-GB',
+  operations: 1,
+  heavy: true,
+  maxRounds: 3,
+  prepare() {
+    const folder = diskFolder();
+    const pool = Pool.open(join(folder, 'bench.pool'), {
+      root: Book,
+      maxSize: 2 ** 31,
+      durability: 'relaxed',
+      walSize: 2 ** 28,
+      checkpointInterval: CHECKPOINT_AFTER_MS,
+      memoryBudget: 2 ** 32,
+    });
+    const pages: Page[] = [];
+    while (pages.length < PAGES) {
+      pool.txn(() => {
+        const batch = Array.from({ length: 500 }, () => new Page());
+        pool.root(Book).pages.push(...batch);
+        pages.push(...batch);
+      });
+    }
+    let turn = 0;
+    const write = (): void => {
+      const page = pages[(turn++ * 7919) % 1000] as Page;
+      pool.txn(() => {
+        page.value = turn;
+      });
+    };
+    const checkpoints = (): number => pool.stats().wal?.checkpoints ?? 0;
+    const pauseUntil = (done: () => boolean): Promise<number> => longestTurn(write, done);
+    return {
+      timed: true,
+      warmUps: 0,
+      async run() {
+        for (const page of pages)
+          pool.txn(() => {
+            page.value += 1;
+          });
+        const before = checkpoints();
+        return pauseUntil(() => checkpoints() > before);
+      },
+      async baseline() {
+        const until = performance.now() + CHECKPOINT_AFTER_MS / 2;
+        return pauseUntil(() => performance.now() > until);
+      },
+      close() {
+        pool.close();
+        rmSync(folder, { recursive: true });
+      },
+    };
+  },
+};
+
+/** Nanoseconds of the longest turn; `done` is asked now and then, outside of the turns. */
+async function longestTurn(work: () => void, done: () => boolean): Promise<number> {
+  let longest = 0;
+  do {
+    let last = performance.now();
+    for (let i = 0; i < 20_000; i += 1) {
+      work();
+      await new Promise((resolve) => setImmediate(resolve));
+      const now = performance.now();
+      longest = Math.max(longest, now - last);
+      last = now;
+    }
+  } while (!done());
+  return longest * 1e6;
+}
 
 /** Measures itself, on `most` operations at the most, and returns the nanoseconds that `n` would take. */
 function timed(work: Work, most = Number.POSITIVE_INFINITY): Work {
@@ -173,4 +274,4 @@ function timed(work: Work, most = Number.POSITIVE_INFINITY): Work {
   };
 }
 
-export const durabilityCases: readonly BenchCase[] = [...commits];
+export const durabilityCases: readonly BenchCase[] = [...commits, longestPause];

@@ -34,6 +34,7 @@ function child(...args: string[]): number {
 function openCase(count: number): BenchCase {
   return {
     name: `pool/open/${count}`,
+    heavy: count === 1_000_000,
     operations: 1,
     prepare() {
       const folder = mkdtempSync(join(benchFolder(), 'perdure-bench-'));
