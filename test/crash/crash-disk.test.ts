@@ -2,10 +2,10 @@
 import { exploreMedium } from './explore.js';
 
 exploreMedium('redo log on a disk', {
-  short: { imagesPerInstant: 20, nested: { every: 64, imagesPerInstant: 2 }, seeds: 1, least: 10_000 },
+  short: { imagesPerInstant: 20, nested: { every: 64, imagesPerInstant: 1 }, seeds: 1, least: 10_000 },
   long: { imagesPerInstant: 160, nested: { every: 16, imagesPerInstant: 8 }, seeds: 4, least: 100_000 },
 });
 exploreMedium('redo log on a disk, relaxed', {
-  short: { imagesPerInstant: 14, nested: { every: 64, imagesPerInstant: 2 }, seeds: 1, least: 12_000 },
+  short: { imagesPerInstant: 12, nested: { every: 64, imagesPerInstant: 1 }, seeds: 1, least: 12_000 },
   long: { imagesPerInstant: 160, nested: { every: 16, imagesPerInstant: 8 }, seeds: 4, least: 150_000 },
 });

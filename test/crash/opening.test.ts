@@ -2,18 +2,25 @@
 import { expect, it } from 'vitest';
 import { assertCrashSafe } from '../../src/testing/index.js';
 import { dying, opening } from './opening.js';
-import { crash } from './scenario.js';
+import { crash, MEDIA, type MediumName } from './scenario.js';
 
-it('survives crashes while it is created, opened and closed, and during the recovery from them', () => {
-  const report = crash(opening, { imagesPerInstant: 48, nested: { every: 1, imagesPerInstant: 24 } });
-  assertCrashSafe(report);
-  console.log(report.images, report.nestedImages);
-  expect(report.nestedImages).toBeGreaterThan(1000);
-});
+const NAMES = Object.keys(MEDIA) as MediumName[];
 
-it('survives power loss after the death of the process at any fence', () => {
-  const report = crash(dying, { imagesPerInstant: 64 });
+it.each(NAMES)(
+  'survives crashes while it is created, opened and closed, and during the recovery: %s',
+  (medium) => {
+    const nested = { every: 1, imagesPerInstant: medium === 'undo log' ? 24 : 8 };
+    const report = crash(opening, { medium, imagesPerInstant: 48, nested });
+    assertCrashSafe(report);
+    console.log(medium, report.images, report.nestedImages);
+    expect(report.nestedImages).toBeGreaterThan(medium === 'undo log' ? 1000 : 50);
+  },
+);
+
+it.each(NAMES)('survives power loss after the death of the process at any fence: %s', (medium) => {
+  const imagesPerInstant = medium === 'redo log in persistent memory' ? 16 : 64;
+  const report = crash(dying, { medium, imagesPerInstant });
   assertCrashSafe(report);
-  console.log(report.images, report.instants);
-  expect(report.images).toBeGreaterThan(500);
+  console.log(medium, report.images, report.instants);
+  expect(report.images).toBeGreaterThan(medium === 'undo log' ? 500 : 100);
 });
