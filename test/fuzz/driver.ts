@@ -1,9 +1,8 @@
 /**
  * Runs random operations on a pool and on the model side by side: transactions of a few operations, rolled back
- * now and then as a whole or to a savepoint; reopened, copied in the middle of a transaction as a crash would
+ * now and then as a whole or to a savepoint; reopened after a close or a death, copied in the middle of a transaction as a crash would
  * leave it, filled up. Everything follows from the seed.
  */
-import { copyFileSync } from 'node:fs';
 import { expect } from 'vitest';
 import type { PersistentList, PersistentMap, PersistentQueue } from '../../src/index.js';
 import { type FixedArray, type PerdureError, Pool, type PoolOptions } from '../../src/index.js';
@@ -27,6 +26,10 @@ export interface FuzzOptions {
   readonly ops: number;
   readonly path: string;
   readonly pool: PoolOptions;
+  /** Copies a pool, and the log beside it if there is one: what the death of its process would leave. */
+  copy(from: string, to: string): void;
+  /** Ends the process as far as the pool is concerned; null where it cannot be done. */
+  readonly die: (() => void) | null;
   /** Bytes of a value that does not fit the pool any more; 0: the pool is not filled up. */
   readonly tooLarge: number;
   /** Transactions between two comparisons of everything, and between two checks. */
@@ -126,7 +129,7 @@ class FuzzRun {
     const committed = this.#attempt(() => {
       this.#operations(1 + random.int(random.chance(0.05) ? 200 : 16), 0);
       if (copies) {
-        copyFileSync(this.#options.path, this.#copyPath);
+        this.#options.copy(this.#options.path, this.#copyPath);
         copied = true;
       }
       if (fills) this.#fill(swallows);
@@ -218,8 +221,9 @@ class FuzzRun {
 
   #reopen(): void {
     this.#counts.reopens += 1;
-    this.pool.close();
-    const { path, pool } = this.#options;
+    const { path, pool, die } = this.#options;
+    if (die !== null && this.#random.chance(0.5)) die();
+    else this.pool.close();
     this.pool = Pool.open(path, pool);
     const { pairs } = this.#comparison(this.pool);
     this.#instances = new Map(pairs);
