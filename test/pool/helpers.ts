@@ -12,6 +12,10 @@ export interface TestPools {
   open(options: PoolOptions, name?: string): Pool;
 }
 
+/** `PERDURE_TEST_LOG=redo` runs the same tests on the redo log, with checkpoints and pages given back all the time. */
+const LOG: PoolOptions =
+  process.env.PERDURE_TEST_LOG === 'redo' ? { log: 'redo', walSize: 16 * 1024, memoryBudget: 0 } : {};
+
 /** Call at the top of a test file. */
 export function testPools(): TestPools {
   const scratch = new Scratch();
@@ -39,7 +43,12 @@ export function testPools(): TestPools {
     directory,
     path,
     open: (options, name) => {
-      const pool = Pool.open(path(name), { emulate: { flush: false }, maxSize: 2 ** 26, ...options });
+      const pool = Pool.open(path(name), {
+        emulate: { flush: false },
+        maxSize: 2 ** 26,
+        ...LOG,
+        ...options,
+      });
       open.push(pool);
       return pool;
     },

@@ -14,6 +14,7 @@ import {
   type PersistentMap,
   type PersistentQueue,
   Pool,
+  type PoolOptions,
   queue,
 } from '../../src/index.js';
 
@@ -34,11 +35,17 @@ class Root {
   @Field(nullable(i32)) declare maybe: number | null;
 }
 
-it('works', () => {
+const LOGS: PoolOptions[] = [
+  { emulate: true },
+  { domain: 'block' },
+  { domain: 'block', durability: 'relaxed', walSize: 16 * 1024, memoryBudget: 0 },
+];
+
+it.each(LOGS)('works with %o', (log) => {
   const dir = mkdtempSync(join(tmpdir(), 'perdure-'));
   const path = join(dir, 'a.pool');
   {
-    const pool = Pool.open(path, { root: Root, emulate: true });
+    const pool = Pool.open(path, { root: Root, ...log });
     const root = pool.root<Root>();
     for (let i = 0; i < 100; i += 1) {
       pool.txn(() => {
@@ -70,7 +77,7 @@ it('works', () => {
     pool.close();
     expect(() => root.maybe).toThrow(/closed/);
   }
-  const pool = Pool.open(path, { root: Root, emulate: true });
+  const pool = Pool.open(path, { root: Root, ...log });
   const root = pool.root(Root);
   expect(root.byName.get('n42')?.id).toBe(42);
   expect(root.byName.get('n42')?.next).toBe(root.byName.get('n43'));
