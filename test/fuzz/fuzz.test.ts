@@ -1,4 +1,4 @@
-/** The model fuzz test: 800,000 operations over both logs in the short version, millions of each with PERDURE_LONG=1. */
+/** The model fuzz test: 400,000 operations over both logs in the short version, millions of each with PERDURE_LONG=1. */
 import { copyFileSync, existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -33,20 +33,20 @@ interface Variant {
 const SMALL = { maxSize: 48 * MIB, logSize: 4 * KIB };
 const VARIANTS: Record<string, Variant> = {
   'undo log': {
-    share: 0.35,
+    share: 0.2,
     pool: { emulate: { flush: false }, maxSize: 256 * MIB },
     small: { emulate: { flush: false }, ...SMALL },
     simulated: false,
   },
   // On tmpfs, where fdatasync is fast.
   'redo log': {
-    share: 0.35,
+    share: 0.15,
     pool: { domain: 'block', maxSize: 256 * MIB, walSize: MIB },
     small: { domain: 'block', durability: 'relaxed', ...SMALL, walSize: 16 * KIB, memoryBudget: 0 },
     simulated: false,
   },
   'redo log, simulated disk': {
-    share: 0.1,
+    share: 0.05,
     pool: { domain: 'block', maxSize: 16 * MIB, walSize: 64 * KIB },
     small: { domain: 'block', durability: 'relaxed', maxSize: 8 * MIB, walSize: 16 * KIB, memoryBudget: 0 },
     simulated: true,
