@@ -100,11 +100,7 @@ export class Series {
         const found = Number(await machine.report('state'));
         this.#compare(found);
         const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
-        const { outcome, records } = this.#recovery;
-        if (cut !== null)
-          onCut(
-            `${cut}; ${this.#acknowledged} acknowledged, ${found} found (${outcome}, ${records} records), ${seconds} s`,
-          );
+        if (cut !== null) onCut(`${cut}; ${this.#describe(found)}, checked after ${seconds} s`);
         this.#acknowledged = found;
         if (count === countCuts) return;
         cut = await this.#runAndCut(machine);
@@ -181,6 +177,11 @@ export class Series {
       throw new LossError(`at most ${this.#allowed} transactions were started, ${found} are there`);
     this.countTransactions += found - this.#found;
     this.#found = found;
+  }
+
+  #describe(found) {
+    const { outcome, records } = this.#recovery;
+    return `${this.#acknowledged} acknowledged, ${found} found (${outcome}, ${records} records)`;
   }
 
   #poolName() {
