@@ -114,7 +114,7 @@ describe.each(ROWS)('$pool', ({ pool, place, options, relaxed, asynchronous, ...
     const crash = { ...options, checkpointInterval: 0 };
     const dying: Workload = { ...common, options: crash, before: 0, transactions: before, end: 'death' };
     const template = await makeDead(programs, dying, parent);
-    const workload: Workload = { ...common, before, transactions: before + 4, end: 'close' };
+    const workload: Workload = { ...common, before, transactions: before + 1, end: 'close' };
     await tryFaults(pool, { programs, workload, parent, template }, row.recoveryCalls, 20);
   });
 });

@@ -65,20 +65,29 @@ export function allCases(calls: readonly Call[]): FaultCase[] {
   );
 }
 
-/** So many of the cases, in random order: first one of every sort of call and fault, then others. */
+/** So many of the cases, in random order: one of every sort of call and fault, then a second of each, and so on. */
 export function sampleCases(cases: readonly FaultCase[], count: number, random: Random): FaultCase[] {
   const shuffled = [...cases];
   for (let i = shuffled.length - 1; i > 0; i--) {
     const j = random.int(i + 1);
     [shuffled[i], shuffled[j]] = [shuffled[j] as FaultCase, shuffled[i] as FaultCase];
   }
-  const seen = new Set<string>();
-  const first: FaultCase[] = [];
-  const rest: FaultCase[] = [];
+  const seen = new Map<string, number>();
+  const rounds: FaultCase[][] = [];
   for (const each of shuffled) {
     const sort = `${each.call.name} ${each.call.file} ${each.kind.name} ${each.keep}`;
-    (seen.has(sort) ? rest : first).push(each);
-    seen.add(sort);
+    const round = seen.get(sort) ?? 0;
+    seen.set(sort, round + 1);
+    rounds[round] ??= [];
+    rounds[round].push(each);
   }
-  return [...first, ...rest].slice(0, count);
+  return rounds.flat().slice(0, count);
+}
+
+/** Whether the program must be told: what it wrote may be lost. No room for more is another matter. */
+export function isLoss(call: Call, kind: FaultKind): boolean {
+  if (call.fate !== 'failed') return false;
+  return (
+    ['fsync', 'fdatasync', 'msync'].includes(call.name) || (kind.name === 'EIO' && WRITES.includes(call.name))
+  );
 }

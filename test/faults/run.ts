@@ -18,7 +18,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'vite';
 import { Pool } from '../../src/index.js';
 import { describeError, History, type Report } from './history.js';
-import { type Call, describeCase, type FaultCase } from './plan.js';
+import { type Call, describeCase, type FaultCase, isLoss } from './plan.js';
 import { difference, FaultRoot, runStep, type Workload } from './workload.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -205,6 +205,9 @@ function judgeReports(reports: readonly Report[], fault: FaultCase | null, calls
   const failed = calls.some(({ fate }) => fate === 'failed');
   const allowed = fault === null || fault.kind.harmless || !failed ? 0 : fault.keep ? Infinity : 1;
   if (failures > allowed) found.push(`${failures} failures, where at most ${allowed} had a cause`);
+  const loss = fault === null ? undefined : calls.find((call) => isLoss(call, fault.kind));
+  if (loss !== undefined && failures === 0)
+    found.push(`the program was not told that call ${loss.number} failed`);
   if (reports.at(-1)?.event !== 'end') found.push('the workload did not come to its end');
   return found;
 }
