@@ -19,7 +19,8 @@ export const WAL_HEADER = {
   tailSeq: { offset: 48, bytes: 8, what: 'sequence number of the first record that recovery needs (u64)' },
   tailLine: { offset: 56, bytes: 8, what: 'where it starts, in lines of 64 bytes (u64)' },
   sizeBytes: { offset: 64, bytes: 8, what: 'size of the pool at that point (f64)' },
-  reserved: { offset: 72, bytes: 24, what: 'zero' },
+  fileBytes: { offset: 72, bytes: 8, what: 'the file is not shorter than this (f64)' },
+  reserved: { offset: 80, bytes: 16, what: 'zero' },
 } as const satisfies Record<string, FormatField>;
 export const WAL_HEADER_BYTES = 96;
 export const WAL_HEADER_CHECKSUM_START = 16;
@@ -68,3 +69,17 @@ export const DEFAULT_WAL_BYTES = 64 * 1024 * 1024;
 export function walRecordGranules(ranges: number, dataGranules: number): number {
   return Math.ceil((WAL_RECORD.ranges.offset + 8 * ranges) / GRANULE_BYTES) + dataGranules;
 }
+
+/** In the pool's file, in the page of header copy A: how far checkpoints of the write-ahead log have come. Missing or torn, it says nothing. */
+export const CHECKPOINT_MARK = {
+  checksum: { offset: 0, bytes: 4, what: 'CRC-32C of bytes 8 to 24' },
+  reserved: { offset: 4, bytes: 4, what: 'zero' },
+  walId: { offset: 8, bytes: 8, what: 'identity of the log' },
+  seq: {
+    offset: 16,
+    bytes: 8,
+    what: 'sequence number of the last record of which the file may hold something (u64)',
+  },
+} as const satisfies Record<string, FormatField>;
+export const CHECKPOINT_MARK_OFFSET = 512;
+export const CHECKPOINT_MARK_BYTES = 24;

@@ -9,6 +9,9 @@
  */
 import { CorruptionError, PoolOpenError } from '../errors/index.js';
 import {
+  CHECKPOINT_MARK,
+  CHECKPOINT_MARK_BYTES,
+  CHECKPOINT_MARK_OFFSET,
   crc32c,
   FEATURE,
   FORMAT_VERSION,
@@ -140,6 +143,28 @@ function writeCopy(memory: Memory, views: Views, header: Header, at: number): vo
 
 function flushCopy(memory: Memory, at: number): void {
   memory.flush(at as Offset, HEADER_BYTES, STEP.headerFlush);
+}
+
+/** Notes the last record of a write-ahead log of which the file may hold something. Durable with the next sync. */
+export function writeCheckpointMark(memory: Memory, views: Views, walId: bigint, seq: number): void {
+  const at = REGION.headerA.offset + CHECKPOINT_MARK_OFFSET;
+  views.u64[(at + CHECKPOINT_MARK.walId.offset) / 8] = walId;
+  views.u64[(at + CHECKPOINT_MARK.seq.offset) / 8] = BigInt(seq);
+  views.u32[(at + CHECKPOINT_MARK.checksum.offset) / 4] = markChecksum(views, at);
+  memory.flush(at as Offset, CHECKPOINT_MARK_BYTES, STEP.pageWrite);
+}
+
+/** What was noted last for this log; 0 when nothing was. */
+export function readCheckpointMark(views: Views, walId: bigint): number {
+  const { u32, u64 } = views;
+  const at = REGION.headerA.offset + CHECKPOINT_MARK_OFFSET;
+  const isWhole = u32[(at + CHECKPOINT_MARK.checksum.offset) / 4] === markChecksum(views, at);
+  const isOurs = u64[(at + CHECKPOINT_MARK.walId.offset) / 8] === walId;
+  return isWhole && isOurs ? Number(u64[(at + CHECKPOINT_MARK.seq.offset) / 8]) : 0;
+}
+
+function markChecksum({ u8 }: Pick<Views, 'u8'>, at: number): number {
+  return crc32c(0, u8, at + CHECKPOINT_MARK.walId.offset, at + CHECKPOINT_MARK_BYTES);
 }
 
 /** The header that counts. @throws PoolOpenError NOT_A_POOL, TRUNCATED, VERSION; CorruptionError */

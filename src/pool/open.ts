@@ -198,6 +198,7 @@ function createLog(parts: Parts, heap: () => Heap): UndoLog | RedoLog {
       sizeBytes: () => space.sizeBytes,
       newWal: () => ({ ...space.walPlace, walId: newWalId(options, space) }),
       attachWal: (identity) => space.attachWal(identity),
+      markCheckpoint: (walId, seq) => space.markCheckpoint(walId, seq),
       detachWal: () => space.detachWal(space.sizeBytes),
     },
     options.redo,

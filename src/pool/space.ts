@@ -3,7 +3,7 @@ import { PoolFullError } from '../errors/index.js';
 import { SPAN_BYTES } from '../format/index.js';
 import type { Memory, Views } from '../memory/index.js';
 import type { WalIdentity } from '../txn/index.js';
-import { type Header, settleHeader, writeHeader } from './header.js';
+import { type Header, settleHeader, writeCheckpointMark, writeHeader } from './header.js';
 
 const MIB = 1024 * 1024;
 
@@ -89,6 +89,11 @@ export class PoolSpace {
   /** From here on the pool is incomplete without the write-ahead log. Starts a new epoch. */
   attachWal({ epoch, walId }: WalIdentity): void {
     this.#writeHeader({ epoch, walId });
+  }
+
+  /** Notes the last record of the log of which the file may hold something. */
+  markCheckpoint(walId: bigint, seq: number): void {
+    writeCheckpointMark(this.#memory, this.#views, walId, seq);
   }
 
   /** The file is complete, and `sizeBytes` long: no write-ahead log is needed. Starts a new epoch. */

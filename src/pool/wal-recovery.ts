@@ -6,7 +6,7 @@ import { CorruptionError, PoolOpenError } from '../errors/index.js';
 import { GRANULE_BYTES, REGION } from '../format/index.js';
 import type { Memory, Views, WriteAheadLog } from '../memory/index.js';
 import { holdsRecords, type RecoveryResult, readWalState, replay, type WalHeader } from '../txn/index.js';
-import type { Header } from './header.js';
+import { type Header, readCheckpointMark } from './header.js';
 import type { PoolSpace } from './space.js';
 
 export interface WalInput {
@@ -36,12 +36,11 @@ export function recoverFromWal(input: WalInput): RecoveryResult | null {
       return null;
     }
     const header = neededHeader(wal, space.header, path);
-    const { records, sizeBytes } = replay({
-      ...input,
-      wal,
-      header,
-      start: REGION.anchors.offset / GRANULE_BYTES,
-    });
+    const start = REGION.anchors.offset / GRANULE_BYTES;
+    const markedSeq = readCheckpointMark(input.views, header.walId);
+    const applied = replay({ ...input, wal, header, start, markedSeq });
+    if (applied === null) throw tooOld(wal.path, path);
+    const { records, sizeBytes } = applied;
     // A shared mapping was flushed as its domain needs it; the log was promised to survive power loss.
     if (memory.info.log === 'undo') memory.syncFile();
     // [REPLAY 4]
@@ -58,7 +57,8 @@ function neededHeader(wal: WriteAheadLog, pool: Header, path: string): WalHeader
   const state = readWalState(wal);
   switch (state.kind) {
     case 'valid':
-      if (state.header.walId === pool.walId && sameUuid(state.header.uuid, pool.uuid)) return state.header;
+      if (state.header.walId === pool.walId && sameUuid(state.header.uuid, pool.uuid))
+        return uncut(state.header, wal);
       throw mismatch(
         wal.path,
         `${path} was not closed and needs its write-ahead log, but ${wal.path} ${whose(state.header, pool)}`,
@@ -77,6 +77,14 @@ function neededHeader(wal: WriteAheadLog, pool: Header, path: string): WalHeader
         expected: 'a valid checksum',
       });
   }
+}
+
+function uncut(header: WalHeader, wal: WriteAheadLog): WalHeader {
+  if (wal.sizeBytes >= header.fileBytes) return header;
+  throw new CorruptionError(
+    `${wal.path} has ${wal.sizeBytes} bytes and had at least ${header.fileBytes}: the write-ahead log was cut`,
+    { path: wal.path, actual: wal.sizeBytes, expected: header.fileBytes },
+  );
 }
 
 /** The pool is complete without a log: refuses one that may hold what is nowhere else. */
@@ -135,6 +143,13 @@ function mismatch(log: string, what: string): PoolOpenError {
     `${what}. Put the two files that belong together beside each other; move the log away only if you know that nobody ` +
       'needs it. Nothing was changed',
     { log },
+  );
+}
+
+function tooOld(log: string, path: string): PoolOpenError {
+  return mismatch(
+    log,
+    `${path} holds transactions that its write-ahead log ${log} lacks: this is an older copy of the log, or a part of it`,
   );
 }
 

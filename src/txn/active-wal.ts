@@ -57,7 +57,7 @@ export class ActiveWal {
       file.truncate(0);
       file.extend(Math.min(INITIAL_WAL_BYTES, maxBytes));
       const wal = new ActiveWal(file, views, identity);
-      const header = wal.#encodeHeader({ line: FIRST_LINE, seq: 1 }, poolBytes);
+      const header = wal.#encodeHeader({ line: FIRST_LINE, seq: 1 }, poolBytes, file.sizeBytes);
       file.write(walHeaderOffset(0), header, STEP.walCreate);
       file.sync(STEP.walCreateSync);
       return wal;
@@ -94,7 +94,7 @@ export class ActiveWal {
     const { ring } = this;
     const control = this.#control;
     if (ring.roomFor(lines) === 'at-start') {
-      this.#aim(ring.capacity, sizeGranules);
+      this.#aim(ring.head + 1, sizeGranules);
       this.#portable.skip();
       ring.wrap();
     }
@@ -116,9 +116,14 @@ export class ActiveWal {
   }
 
   /** The next header of the log, with this tail, and where it goes. */
-  nextHeader(tail: WalPosition, poolBytes: number): { readonly at: number; readonly bytes: Uint8Array } {
+  nextHeader(
+    tail: WalPosition,
+    poolBytes: number,
+    fileBytes = this.file.sizeBytes,
+  ): { readonly at: number; readonly bytes: Uint8Array } {
     this.#generation = (this.#generation + 1) >>> 0;
-    return { at: walHeaderOffset(this.#generation), bytes: this.#encodeHeader(tail, poolBytes) };
+    const bytes = this.#encodeHeader(tail, poolBytes, fileBytes);
+    return { at: walHeaderOffset(this.#generation), bytes };
   }
 
   /**
@@ -130,13 +135,26 @@ export class ActiveWal {
     const least = (FIRST_LINE + lines + 1) * LINE_BYTES;
     if (least > file.sizeBytes) file.extend(Math.ceil(least / SPAN_BYTES) * SPAN_BYTES);
     const tail = { line: FIRST_LINE, seq: ring.seq };
-    const { at, bytes } = this.nextHeader(tail, poolBytes);
     // INV-WAL-1: durable before a record is written where the old header would not look for it.
-    file.write(at, bytes, STEP.walTail);
-    file.sync(STEP.walTailSync);
+    this.#writeHeader(tail, poolBytes);
     ring.capacity = Math.floor(file.sizeBytes / LINE_BYTES);
     ring.release(tail);
     ring.head = FIRST_LINE;
+  }
+
+  /** Cuts the file, behind all records, to this size. */
+  cut(sizeBytes: number, poolBytes: number): void {
+    const { ring } = this;
+    // First what the header says of the file's length, then that.
+    this.#writeHeader({ line: ring.tail, seq: ring.tailSeq }, poolBytes, sizeBytes);
+    this.file.truncate(sizeBytes);
+    ring.capacity = Math.floor(sizeBytes / LINE_BYTES);
+  }
+
+  #writeHeader(tail: WalPosition, poolBytes: number, fileBytes?: number): void {
+    const { at, bytes } = this.nextHeader(tail, poolBytes, fileBytes);
+    this.file.write(at, bytes, STEP.walTail);
+    this.file.sync(STEP.walTailSync);
   }
 
   #aim(end: number, sizeGranules: number): void {
@@ -150,13 +168,14 @@ export class ActiveWal {
     control[WAL_CONTROL.sizeGranules] = sizeGranules;
   }
 
-  #encodeHeader(tail: WalPosition, sizeBytes: number): Uint8Array {
+  #encodeHeader(tail: WalPosition, sizeBytes: number, fileBytes: number): Uint8Array {
     return encodeWalHeader({
       ...this.#identity,
       generation: this.#generation,
       tailSeq: tail.seq,
       tailLine: tail.line,
       sizeBytes,
+      fileBytes,
     });
   }
 }

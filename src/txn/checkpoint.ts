@@ -45,6 +45,7 @@ export class Checkpoint {
   readonly #wal: ActiveWal;
   readonly #pages: Pages;
   readonly #budgetPages: number;
+  readonly #mark: (seq: number) => void;
   readonly #batch = new Uint32Array(PAGES_AT_ONCE);
   readonly #clean = new Uint32Array(PAGES_AT_ONCE);
   /** Resident pages that were looked at and cannot be given back. */
@@ -55,10 +56,14 @@ export class Checkpoint {
   /** The last record when the pages that are being written were copied. */
   #syncedSeq = 0;
 
-  /** @param memoryBudget bytes of private copies that may stay */
-  constructor(wal: ActiveWal, pages: Pages, memoryBudget: number) {
+  /**
+   * @param memoryBudget bytes of private copies that may stay
+   * @param mark notes in the pool's file the last record of which it may hold something
+   */
+  constructor(wal: ActiveWal, pages: Pages, memoryBudget: number, mark: (seq: number) => void) {
     this.#wal = wal;
     this.#pages = pages;
+    this.#mark = mark;
     this.#budgetPages = Math.floor(memoryBudget / (PAGE_KIB * 1024));
   }
 
@@ -113,6 +118,8 @@ export class Checkpoint {
       file.startWrite(this.#batch, count);
       return;
     }
+    // That record is durable: a log without it is none of this pool as it is now.
+    if (this.#syncedSeq > 0) this.#mark(this.#syncedSeq);
     // [CHECKPOINT 3] [CHECKPOINT 4] [CHECKPOINT 5]
     const { at, bytes } = this.#wal.nextHeader(this.#end, this.#poolBytes);
     file.startComplete(at, bytes);

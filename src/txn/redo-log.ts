@@ -27,6 +27,8 @@ export interface RedoHost {
   newWal(): WalIdentity;
   /** [WAL 2] ATOMIC: from here on the pool is incomplete without the log. */
   attachWal(identity: WalIdentity): void;
+  /** Notes in the pool's file, for its next sync, the last record of this log of which it may hold something. */
+  markCheckpoint(walId: bigint, seq: number): void;
   /** [END 2] ATOMIC: the pool's file is complete. */
   detachWal(): void;
 }
@@ -174,12 +176,11 @@ export class RedoLog implements TxnLog {
   #open(): Active {
     const { strict, walBytes, flushInterval } = this.#options;
     const identity = this.#host.newWal();
-    const poolBytes = (): number => this.#host.sizeBytes();
     const wal = ActiveWal.create(this.#memory, this.#views, {
       identity,
       access: strict ? 'write' : 'store',
       maxBytes: walBytes,
-      poolBytes: poolBytes(),
+      poolBytes: this.#host.sizeBytes(),
     });
     try {
       this.#host.attachWal(identity);
@@ -189,8 +190,12 @@ export class RedoLog implements TxnLog {
     }
     wal.setRanges(this.#set.ranges.words);
     if (!strict) wal.file.syncEvery(flushInterval);
-    const onFailure = (error: unknown): void => this.onFailure?.(error);
-    return { wal, upkeep: new WalUpkeep(wal, this.#pages, this.#options, { poolBytes, onFailure }) };
+    const hooks = {
+      poolBytes: () => this.#host.sizeBytes(),
+      markCheckpoint: (seq: number) => this.#host.markCheckpoint(identity.walId, seq),
+      onFailure: (error: unknown) => this.onFailure?.(error),
+    };
+    return { wal, upkeep: new WalUpkeep(wal, this.#pages, this.#options, hooks) };
   }
 
   #append({ wal, upkeep }: Active, wait: boolean): void {

@@ -38,6 +38,8 @@ export interface ReplayInput {
   readonly header: WalHeader;
   /** First granule that a transaction may change. */
   readonly start: number;
+  /** The last record of which the pool's file may hold something, as far as is known. */
+  readonly markedSeq: number;
 }
 
 export interface ReplayResult {
@@ -64,12 +66,17 @@ const PAGES_AT_ONCE = 1024;
 const PAGE_GRANULES = PAGE_BYTES / GRANULE_BYTES;
 const HEADER_BYTES = WAL_RECORD.ranges.offset;
 
-/** Applies the log; the caller then writes the pool's header. @throws CorruptionError, PoolFullError, IoError */
-export function replay(input: ReplayInput): ReplayResult {
+/**
+ * Applies the log; the caller then writes the pool's header.
+ * @returns null when the log ends before `markedSeq`: it is not that of the pool as it is now, and nothing was changed
+ * @throws CorruptionError, PoolFullError, IoError
+ */
+export function replay(input: ReplayInput): ReplayResult | null {
   const { memory, header, wal } = input;
   const reader = new WalReader(wal, walSeed(header));
   // [REPLAY 0]
   const found = scan(reader, header);
+  if (header.tailSeq + found.lines.length - 1 < input.markedSeq) return null;
   // [REPLAY 1] The pool must not be ahead of its log.
   for (let i = Math.max(0, found.durable + 1 - header.tailSeq); i < found.lines.length; i += 1) {
     const line = found.lines.words[i] as number;

@@ -32,6 +32,8 @@ export interface WalHeader extends WalIdentity {
   readonly tailLine: number;
   /** Size of the pool there. */
   readonly sizeBytes: number;
+  /** The log's file is not shorter than this. */
+  readonly fileBytes: number;
 }
 
 /** What the file holds where the headers should be. */
@@ -65,6 +67,7 @@ export function encodeWalHeader(header: WalHeader): Uint8Array {
   view.setBigUint64(WAL_HEADER.tailSeq.offset, BigInt(header.tailSeq), true);
   view.setBigUint64(WAL_HEADER.tailLine.offset, BigInt(header.tailLine), true);
   view.setFloat64(WAL_HEADER.sizeBytes.offset, header.sizeBytes, true);
+  view.setFloat64(WAL_HEADER.fileBytes.offset, header.fileBytes, true);
   const checksum = crc32c(0, bytes, WAL_HEADER_CHECKSUM_START, WAL_HEADER_BYTES);
   view.setUint32(WAL_HEADER.checksum.offset, checksum, true);
   return bytes;
@@ -107,6 +110,7 @@ function readCopy(wal: WalFile, at: number): WalState {
       tailSeq: Number(view.getBigUint64(WAL_HEADER.tailSeq.offset, true)),
       tailLine: Number(view.getBigUint64(WAL_HEADER.tailLine.offset, true)),
       sizeBytes: view.getFloat64(WAL_HEADER.sizeBytes.offset, true),
+      fileBytes: view.getFloat64(WAL_HEADER.fileBytes.offset, true),
     },
   };
 }

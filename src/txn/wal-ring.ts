@@ -19,23 +19,23 @@ export interface WalPosition {
 export type Room = 'here' | 'at-start' | 'none';
 
 export class WalRing {
-  /** Lines of the file. */
+  /** The line before which records end: the end of the file, or less, so that it can be cut. */
   capacity: number;
   head = FIRST_LINE;
   tail = FIRST_LINE;
   /** Sequence number of the next record. */
   seq = 1;
   tailSeq = 1;
+  /** Where the last skip record lies. */
+  #skippedAt = FIRST_LINE;
 
   constructor(sizeBytes: number) {
     this.capacity = Math.floor(sizeBytes / LINE_BYTES);
   }
 
-  /** Lines between tail and head, the end that was skipped included. */
+  /** Lines between tail and head. */
   get used(): number {
-    return this.head >= this.tail
-      ? this.head - this.tail
-      : this.capacity - this.tail + this.head - FIRST_LINE;
+    return this.isWrapped ? this.#skippedAt + 1 - this.tail + this.head - FIRST_LINE : this.head - this.tail;
   }
 
   /** Lines for records. */
@@ -66,6 +66,7 @@ export class WalRing {
 
   /** A skip record was written at the head. */
   wrap(): void {
+    this.#skippedAt = this.head;
     this.head = FIRST_LINE;
     this.seq += 1;
   }

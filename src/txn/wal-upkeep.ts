@@ -2,8 +2,8 @@
  * What keeps a write-ahead log in shape between transactions: when it is extended, when checkpoints run, who waits. All of
  * it goes on in steps, after a commit or from the event loop, each of which hands one job to the background.
  *
- * INV-WAL-5  The log is never larger than `walBytes`, but for a transaction that needs more alone, and until the checkpoint
- *            after it: when it is full, writers wait.
+ * INV-WAL-5  The log is never larger than `walBytes`, but for a transaction that needs more alone, until the second
+ *            checkpoint after it: when it is full, writers wait.
  */
 
 import { PoolClosedError, PoolFullError } from '../errors/index.js';
@@ -20,6 +20,16 @@ export interface UpkeepOptions {
   readonly checkpointInterval: number;
   /** Bytes of private copies that a checkpoint leaves. */
   readonly memoryBudget: number;
+}
+
+/** What upkeep needs to know, and tells. */
+export interface UpkeepHooks {
+  /** Size of the pool now. */
+  poolBytes(): number;
+  /** Notes in the pool's file the last record of which it may hold something; durable with its next sync. */
+  markCheckpoint(seq: number): void;
+  /** Told when something fails outside of any transaction. */
+  onFailure(error: unknown): void;
 }
 
 /** For `pool.stats()`. */
@@ -46,14 +56,12 @@ export interface WalStats {
 const EXTENSION_LINES = (4 * 1024 * 1024) / LINE_BYTES;
 
 export class WalUpkeep {
-  /** Told when something fails outside of any transaction. */
-  readonly #onFailure: (error: unknown) => void;
+  readonly #hooks: UpkeepHooks;
   readonly #wal: ActiveWal;
   readonly #pages: Pages;
   readonly #checkpoint: Checkpoint;
   readonly #group: GroupCommit;
   readonly #options: UpkeepOptions;
-  readonly #poolBytes: () => number;
   readonly #maxLines: number;
   #extending = false;
   /** False after the file system had no room for the log, until the next checkpoint. */
@@ -63,19 +71,13 @@ export class WalUpkeep {
   #waits = 0;
   #waitMs = 0;
 
-  constructor(
-    wal: ActiveWal,
-    pages: Pages,
-    options: UpkeepOptions,
-    hooks: { readonly poolBytes: () => number; readonly onFailure: (error: unknown) => void },
-  ) {
+  constructor(wal: ActiveWal, pages: Pages, options: UpkeepOptions, hooks: UpkeepHooks) {
     this.#wal = wal;
     this.#pages = pages;
     this.#options = options;
-    this.#poolBytes = hooks.poolBytes;
     this.#maxLines = Math.floor(options.walBytes / LINE_BYTES);
-    this.#onFailure = hooks.onFailure;
-    this.#checkpoint = new Checkpoint(wal, pages, options.memoryBudget);
+    this.#hooks = hooks;
+    this.#checkpoint = new Checkpoint(wal, pages, options.memoryBudget, (seq) => hooks.markCheckpoint(seq));
     this.#group = new GroupCommit(wal, () => this.#isCrowded);
     wal.file.onProgress = () => this.#progress();
   }
@@ -131,9 +133,9 @@ export class WalUpkeep {
     this.#waits += 1;
     this.settle();
     if (ring.roomFor(lines) === 'none') {
-      this.#checkpoint.start(this.#poolBytes());
+      this.#checkpoint.start(this.#hooks.poolBytes());
       this.settle();
-      if (ring.roomFor(lines) === 'none') this.#wal.restart(lines, this.#poolBytes());
+      if (ring.roomFor(lines) === 'none') this.#wal.restart(lines, this.#hooks.poolBytes());
     }
     this.#waitMs += performance.now() - started;
   }
@@ -148,7 +150,7 @@ export class WalUpkeep {
   /** A last checkpoint: the pool's file holds everything, durably. @throws IoError */
   finish(): void {
     this.settle();
-    this.#checkpoint.start(this.#poolBytes());
+    this.#checkpoint.start(this.#hooks.poolBytes());
     this.settle();
     this.#group.resolveAll();
   }
@@ -211,14 +213,16 @@ export class WalUpkeep {
       // A smaller log does as well: checkpoints are more frequent.
       this.#mayExtend = false;
     }
-    ring.capacity = Math.floor(file.sizeBytes / LINE_BYTES);
+    ring.capacity = Math.min(Math.floor(file.sizeBytes / LINE_BYTES), this.#maxLines);
   }
 
   #startCheckpoint(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
     this.#mayExtend = true;
-    this.#checkpoint.start(this.#poolBytes());
+    // Behind a transaction that needed more, records go to the start again: INV-WAL-5.
+    this.#wal.ring.capacity = Math.min(this.#wal.ring.capacity, this.#maxLines);
+    this.#checkpoint.start(this.#hooks.poolBytes());
     this.#stepCheckpoint();
   }
 
@@ -234,10 +238,8 @@ export class WalUpkeep {
     const { file, ring } = this.#wal;
     const { walBytes } = this.#options;
     if (file.sizeBytes <= walBytes || ring.isWrapped) return;
-    if (ring.used === 0) this.#wal.restart(0, this.#poolBytes());
-    if (ring.head >= this.#maxLines) return;
-    file.truncate(walBytes);
-    ring.capacity = this.#maxLines;
+    if (ring.used === 0) this.#wal.restart(0, this.#hooks.poolBytes());
+    if (ring.head < this.#maxLines) this.#wal.cut(walBytes, this.#hooks.poolBytes());
   }
 
   /** A step that started no job would wait for the next commit. */
@@ -263,7 +265,7 @@ export class WalUpkeep {
     try {
       body();
     } catch (error) {
-      this.#onFailure(error);
+      this.#hooks.onFailure(error);
       this.#group.fail(error);
     }
   }
