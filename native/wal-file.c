@@ -46,6 +46,12 @@ int wal_open(Wal *w, uint32_t flags, const char **syscall) {
     *syscall = "fstat";
     if (fstat(w->file.fd, &info) != 0) error = errno;
   }
+  if (error == 0) {
+    *syscall = "open"; /* now: later the path may lead to another file, or there may be no descriptor left */
+    do w->filler = open(w->file.path, O_RDWR | O_CLOEXEC);
+    while (w->filler < 0 && errno == EINTR);
+    if (w->filler < 0) error = errno;
+  }
   if (error != 0) {
     file_close(&w->file);
     return error;
@@ -69,6 +75,7 @@ void wal_close(Wal *w) {
   w->open = false;
   wal_stop(w);
   unmap(w);
+  close(w->filler);
   file_close(&w->file);
   free(w->gather);
   free(w->job.staging);
@@ -147,11 +154,8 @@ static bool extends_durably(const Wal *w) { return !w->store || w->synchronous; 
  */
 static int fill(Wal *w, uint64_t from, uint64_t to, const char **syscall) {
   const uint64_t piece = 256 * 1024;
-  int error = 0, fd;
-  *syscall = "open";
-  do fd = open(w->file.path, O_RDWR | O_CLOEXEC);
-  while (fd < 0 && errno == EINTR);
-  if (fd < 0) return errno;
+  const int fd = w->filler;
+  int error = 0;
   *syscall = "fallocate"; /* in one go: few extents, and no room is found out at once */
   while (fallocate(fd, 0, (off_t)from, (off_t)(to - from)) != 0) {
     if (errno == EINTR) continue;
@@ -165,7 +169,6 @@ static int fill(Wal *w, uint64_t from, uint64_t to, const char **syscall) {
     /* No more than a hint: whether it is durable, the sync at the end tells. */
     if (error == 0 && end < to && extends_durably(w)) sync_file_range(fd, (off_t)at, (off_t)(end - at), WRITE_AND_WAIT);
   }
-  close(fd);
   return error;
 }
 

@@ -70,7 +70,7 @@ int wal_sync(Wal *w) {
 
 /* When the syncer has something to do, if the oldest unsynced write was made at `since`. */
 static uint64_t due(const Wal *w, uint64_t since) {
-  if (file_error(&w->file) != 0) return NEVER;
+  if (file_error(&w->file) != 0) return load(&w->requested) > w->told ? 0 : NEVER;
   if (load(&w->requested) > load(&w->completed)) return 0;
   return w->interval_ns != 0 && load(&w->written) != load(&w->synced) ? since + w->interval_ns : NEVER;
 }
@@ -100,9 +100,11 @@ static void *run_syncer(void *data) {
   while (await_due(w, &since)) {
     pthread_mutex_unlock(&w->lock);
     since = now_ns(); /* what is written from here on may not be covered */
+    const uint64_t requested = load(&w->requested);
     wal_sync(w);
     wal_notify(w);
     pthread_mutex_lock(&w->lock);
+    w->told = requested;
   }
   const bool owed = due(w, since) != NEVER;
   pthread_mutex_unlock(&w->lock);

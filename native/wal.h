@@ -58,6 +58,7 @@ typedef struct Wal {
   bool created;     /* by this opening */
   bool store;       /* records are written through a mapping of the file */
   bool synchronous; /* and are durable with a fence */
+  int filler;       /* another descriptor of the file, for extensions */
 
   /* the JavaScript thread only */
   uint8_t *base; /* mapping of the file, as far as it was needed; or NULL */
@@ -90,6 +91,7 @@ typedef struct Wal {
   bool has_syncer, has_writer;
   pthread_t syncer, writer;
   uint64_t interval_ns;
+  uint64_t told; /* tickets of which JavaScript was told that they fail */
   bool stopping;
   bool running; /* a job */
   int job_error;

@@ -249,7 +249,11 @@ export function temporaryName(path: string): string {
 
 /** Removes a file in the making; it is nobody's if it cannot be removed, and its name says so. */
 export function removeTemporary(path: string): void {
-  rmSync(path, { force: true });
+  try {
+    rmSync(path, { force: true });
+  } catch (error) {
+    if (systemFailure(error) === null) throw error;
+  }
 }
 
 /**

@@ -4,7 +4,7 @@
  *
  * INV-MEM-5 and INV-MEM-6 are kept in native/wal-threads.c.
  */
-import { rmSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { IoError, PoolClosedError } from '../errors/index.js';
 import * as files from './files.js';
@@ -35,11 +35,11 @@ export function openNativeWal(
   if (file === null) return null;
   try {
     if (file.created) files.syncDirectory(dirname(path));
+    return new NativeWal(file, path, synchronous);
   } catch (cause) {
     file.close();
     throw new IoError(`${path}: its directory cannot be written out: ${String(cause)}`, { path }, cause);
   }
-  return new NativeWal(file, path, synchronous);
 }
 
 function openFailure(path: string, cause: unknown): unknown {
@@ -53,6 +53,12 @@ function openFailure(path: string, cause: unknown): unknown {
   );
 }
 
+/** Which file a path leads to; null when there is none. */
+function identityOf(path: string): string | null {
+  const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return stat === undefined ? null : `${stat.dev}:${stat.ino}`;
+}
+
 class NativeWal implements WriteAheadLog {
   readonly path: string;
   readonly synchronous: boolean;
@@ -60,6 +66,7 @@ class NativeWal implements WriteAheadLog {
   onProgress: (() => void) | null = null;
   readonly #file: NativeWalFile;
   readonly #state: Float64Array;
+  readonly #identity: string | null;
   /** Size that the last extension was to reach. */
   #wantedBytes = 0;
   #failure: Error | null = null;
@@ -67,6 +74,7 @@ class NativeWal implements WriteAheadLog {
 
   constructor(file: NativeWalFile, path: string, synchronous: boolean) {
     this.path = path;
+    this.#identity = identityOf(path);
     this.synchronous = synchronous;
     this.#file = file;
     this.#state = file.state;
@@ -129,7 +137,9 @@ class NativeWal implements WriteAheadLog {
   }
 
   remove(): void {
-    this.#call('remove', () => rmSync(this.path, { force: true }));
+    // Files may have been moved while they were open: what lies there now is perhaps another pool's log.
+    if (identityOf(this.path) === this.#identity)
+      this.#call('remove', () => rmSync(this.path, { force: true }));
   }
 
   startWrite(pages: Uint32Array, count: number): void {

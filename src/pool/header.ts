@@ -269,7 +269,8 @@ function notAPool(path: string, why: string): PoolOpenError {
   });
 }
 
-function truncated(path: string, actual: number, expected: number): PoolOpenError {
+/** The error of a file that is shorter than the pool. */
+export function truncated(path: string, actual: number, expected: number): PoolOpenError {
   return new PoolOpenError(
     'TRUNCATED',
     `${path} has ${actual} bytes but needs at least ${expected}: it was truncated, restore it from a backup`,

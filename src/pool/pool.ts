@@ -200,9 +200,12 @@ export class Pool {
     try {
       if (runtime.txn.healthy) log.end();
     } finally {
-      log.close();
-      runtime.close();
-      memory.close();
+      try {
+        log.close();
+      } finally {
+        runtime.close();
+        memory.close();
+      }
     }
   }
 

@@ -6,7 +6,7 @@ import { CorruptionError, PoolOpenError } from '../errors/index.js';
 import { GRANULE_BYTES, REGION } from '../format/index.js';
 import type { Memory, Views, WriteAheadLog } from '../memory/index.js';
 import { holdsRecords, type RecoveryResult, readWalState, replay, type WalHeader } from '../txn/index.js';
-import { type Header, readCheckpointMark } from './header.js';
+import { type Header, readCheckpointMark, truncated } from './header.js';
 import type { PoolSpace } from './space.js';
 
 export interface WalInput {
@@ -32,10 +32,14 @@ export function recoverFromWal(input: WalInput): RecoveryResult | null {
   try {
     if (!needed) {
       refuseUnlessOver(wal, space.header, path);
+      // The header that names no log may have been written by a process that died before it was durable.
+      space.settle();
       wal.remove();
       return null;
     }
     const header = neededHeader(wal, space.header, path);
+    // What the log's header names was durable when that was written.
+    if (memory.sizeBytes < header.sizeBytes) throw truncated(path, memory.sizeBytes, header.sizeBytes);
     const start = REGION.anchors.offset / GRANULE_BYTES;
     const markedSeq = readCheckpointMark(input.views, header.walId);
     const applied = replay({ ...input, wal, header, start, markedSeq });

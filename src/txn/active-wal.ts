@@ -4,13 +4,7 @@
  *
  * INV-WAL-4  The pool's header names a log only when that log's file and header are durable: [WAL 1] before [WAL 2].
  */
-import {
-  INITIAL_WAL_BYTES,
-  LINE_BYTES,
-  SPAN_BYTES,
-  WAL_MAX_DISTANCE,
-  walRecordGranules,
-} from '../format/index.js';
+import { INITIAL_WAL_BYTES, LINE_BYTES, SPAN_BYTES, WAL_MAX_DISTANCE } from '../format/index.js';
 import {
   type Memory,
   STEP,
@@ -22,7 +16,7 @@ import {
 } from '../memory/index.js';
 import type { GrowingWords } from './growing-words.js';
 import { encodeWalHeader, FIRST_LINE, type WalIdentity, walHeaderOffset, walSeed } from './wal-header.js';
-import { PortableWalRecordWriter, walLines } from './wal-record-writer.js';
+import { PortableWalRecordWriter } from './wal-record-writer.js';
 import { type WalPosition, WalRing } from './wal-ring.js';
 
 /** What a new log starts with. */
@@ -79,11 +73,6 @@ export class ActiveWal {
 
   setRanges(ranges: Uint32Array): void {
     this.#writer.setRanges(ranges);
-  }
-
-  /** The most lines that a record of such ranges can take. */
-  static linesFor(ranges: number, granules: number): number {
-    return walLines(walRecordGranules(ranges, granules));
   }
 
   /**

@@ -67,6 +67,11 @@ export class Checkpoint {
     this.#budgetPages = Math.floor(memoryBudget / (PAGE_KIB * 1024));
   }
 
+  /** Size of the pool when the checkpoint began: durable, and recorded, once it is complete. */
+  get poolBytes(): number {
+    return this.#poolBytes;
+  }
+
   get active(): boolean {
     return this.#phase !== 'idle';
   }
@@ -101,11 +106,6 @@ export class Checkpoint {
     } else if (this.#phase === 'giving-back') {
       this.#giveBack();
     }
-  }
-
-  /** Goes on until the checkpoint is complete. @throws IoError */
-  run(): void {
-    while (this.active) this.step();
   }
 
   #writePages(): void {

@@ -3,6 +3,7 @@
  * loop, or while a sync was under way, are covered by the next one.
  */
 import type { ActiveWal } from './active-wal.js';
+import type { Health } from './health.js';
 
 interface Waiter {
   /** The last record that must be durable. */
@@ -19,10 +20,12 @@ export class GroupCommit {
   readonly #waiting: Waiter[] = [];
   /** Syncs under way, and the last record that each covers. */
   readonly #requests: { readonly ticket: number; readonly seq: number }[] = [];
+  readonly #health: Health;
   #scheduled: NodeJS.Immediate | null = null;
 
-  constructor(wal: ActiveWal, isCrowded: () => boolean) {
+  constructor(wal: ActiveWal, isCrowded: () => boolean, health: Health) {
     this.#wal = wal;
+    this.#health = health;
     this.#isCrowded = isCrowded;
   }
 
@@ -72,8 +75,8 @@ export class GroupCommit {
     try {
       this.#requests.push({ ticket: this.#wal.file.requestSync(), seq });
     } catch (error) {
-      // The medium has failed since they committed; here nobody else would catch it.
-      this.fail(error);
+      // Here nobody else would catch it.
+      this.#health.fail(error);
     }
   }
 

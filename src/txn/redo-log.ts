@@ -14,8 +14,10 @@ import { GRANULE_BYTES } from '../format/index.js';
 import { type Memory, STEP, type Views } from '../memory/index.js';
 import { ActiveWal } from './active-wal.js';
 import { Pages } from './checkpoint.js';
+import { Health } from './health.js';
 import type { LogMark, TxnLog } from './txn-log.js';
 import type { WalIdentity } from './wal-header.js';
+import { mergedLines, recordLines } from './wal-record-writer.js';
 import { type UpkeepOptions, type WalStats, WalUpkeep } from './wal-upkeep.js';
 import { WriteSet } from './write-set.js';
 
@@ -60,7 +62,7 @@ interface Active {
 
 export class RedoLog implements TxnLog {
   readonly kind = 'redo';
-  onFailure: ((error: unknown) => void) | null = null;
+  readonly health = new Health();
   readonly #memory: Memory;
   readonly #views: Views;
   readonly #host: RedoHost;
@@ -70,6 +72,8 @@ export class RedoLog implements TxnLog {
   #active: Active | null = null;
   /** The pool is being created: nobody sees its file yet, so it is written directly. */
   #direct = false;
+  /** Lines of the log that `prepare` found room for. */
+  #lines = 0;
 
   constructor(memory: Memory, views: Views, host: RedoHost, options: RedoOptions) {
     this.#memory = memory;
@@ -82,8 +86,11 @@ export class RedoLog implements TxnLog {
   /** Runs `body`, whose transactions are written to the pool's file without a log: while the pool is being created. */
   directly(body: () => void): void {
     this.#direct = true;
-    body();
-    this.#direct = false;
+    try {
+      body();
+    } finally {
+      this.#direct = false;
+    }
   }
 
   get stats(): WalStats {
@@ -120,8 +127,12 @@ export class RedoLog implements TxnLog {
     this.#active ??= this.#open();
     const { wal, upkeep } = this.#active;
     if (wal.file.failure !== null) throw wal.file.failure;
-    const lines = this.#lines();
-    if (wal.ring.roomFor(lines) === 'none') this.#set.setAside(() => upkeep.waitForRoom(lines));
+    const { ranges, granules } = this.#set;
+    this.#lines = recordLines(ranges.length / 2, granules);
+    if (wal.ring.roomFor(this.#lines) !== 'none') return;
+    // Exactly: what several savepoints have touched was counted several times.
+    this.#lines = mergedLines(ranges);
+    if (wal.ring.roomFor(this.#lines) === 'none') this.#set.setAside(() => upkeep.waitForRoom(this.#lines));
   }
 
   commit(wait: boolean): void {
@@ -193,15 +204,17 @@ export class RedoLog implements TxnLog {
     const hooks = {
       poolBytes: () => this.#host.sizeBytes(),
       markCheckpoint: (seq: number) => this.#host.markCheckpoint(identity.walId, seq),
-      onFailure: (error: unknown) => this.onFailure?.(error),
+      health: this.health,
     };
-    return { wal, upkeep: new WalUpkeep(wal, this.#pages, this.#options, hooks) };
+    const upkeep = new WalUpkeep(wal, this.#pages, this.#options, hooks);
+    this.health.onFailure = (error) => upkeep.stop(error);
+    return { wal, upkeep };
   }
 
   #append({ wal, upkeep }: Active, wait: boolean): void {
     const { ranges } = this.#set;
     // [REDO 1]
-    const count = wal.append(ranges, this.#lines(), this.#host.sizeBytes() / GRANULE_BYTES);
+    const count = wal.append(ranges, this.#lines, this.#host.sizeBytes() / GRANULE_BYTES);
     const { words } = ranges;
     for (let i = 0; i < 2 * count; i += 2) this.#pages.committed(words[i] as number, words[i + 1] as number);
     upkeep.committed();
@@ -219,11 +232,6 @@ export class RedoLog implements TxnLog {
   #noteResident(): void {
     const { words, length } = this.#set.ranges;
     for (let i = 0; i < length; i += 2) this.#pages.resident.add(words[i] as number, words[i + 1] as number);
-  }
-
-  /** The most lines that the record of the open transaction can take. */
-  #lines(): number {
-    return ActiveWal.linesFor(this.#set.ranges.length / 2, this.#set.granules);
   }
 
   #rangesReplaced(): void {

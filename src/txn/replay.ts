@@ -20,11 +20,12 @@ import {
   GRANULE_BYTES,
   LINE_BYTES,
   PAGE_BYTES,
+  WAL_MAX_DISTANCE,
   WAL_RECORD,
   WAL_SKIP,
   walRecordGranules,
 } from '../format/index.js';
-import { type Memory, STEP, type Views, type WalFile } from '../memory/index.js';
+import { type Memory, STEP, type Views, type WalFile, type WriteAheadLog } from '../memory/index.js';
 import { GrowingWords } from './growing-words.js';
 import { PageSet } from './page-set.js';
 import { FIRST_LINE, type WalHeader, walSeed } from './wal-header.js';
@@ -34,7 +35,7 @@ import { walLines } from './wal-record-writer.js';
 export interface ReplayInput {
   readonly memory: Memory;
   readonly views: Views;
-  readonly wal: WalFile;
+  readonly wal: WriteAheadLog;
   readonly header: WalHeader;
   /** First granule that a transaction may change. */
   readonly start: number;
@@ -51,7 +52,7 @@ export interface ReplayResult {
 
 interface ScannedRecord {
   readonly seq: number;
-  /** How many records before it were not known to be durable when it was written. */
+  /** How many records before it were not known to be durable when it was written; `WAL_MAX_DISTANCE`: nobody knows. */
   readonly distance: number;
   readonly lines: number;
   readonly count: number;
@@ -63,6 +64,8 @@ interface ScannedRecord {
 
 /** Pages flushed in one go. */
 const PAGES_AT_ONCE = 1024;
+/** Changed pages that replaying keeps before it writes them: 64 MiB. */
+const PAGES_IN_MEMORY = 16_384;
 const PAGE_GRANULES = PAGE_BYTES / GRANULE_BYTES;
 const HEADER_BYTES = WAL_RECORD.ranges.offset;
 
@@ -94,9 +97,11 @@ export function replay(input: ReplayInput): ReplayResult | null {
     if (record.count === WAL_SKIP) continue;
     apply(input, record, { line, end }, touched);
     records += 1;
+    if (touched.size >= PAGES_IN_MEMORY) writeOut(input, touched);
   }
   // [REPLAY 3]
-  flush(memory, touched);
+  writeOut(input, touched);
+  memory.fence(STEP.recoveryFence);
   return { records, sizeBytes: found.sizeBytes };
 }
 
@@ -121,7 +126,8 @@ function scan(reader: WalReader, header: WalHeader): Found {
     const record = reader.read(line);
     if (record === null || record.seq !== seq) break;
     found.lines.push(line);
-    found.durable = Math.max(found.durable, seq - 1 - record.distance);
+    if (record.distance < WAL_MAX_DISTANCE)
+      found.durable = Math.max(found.durable, seq - 1 - record.distance);
     found.sizeBytes = Math.max(found.sizeBytes, record.sizeBytes);
     line = record.count === WAL_SKIP ? FIRST_LINE : line + record.lines;
     seq += 1;
@@ -153,7 +159,8 @@ function apply(
   }
 }
 
-function flush(memory: Memory, touched: PageSet): void {
+/** Writes pages to the pool's file; private copies of them are not needed any more. */
+function writeOut({ memory, wal }: ReplayInput, touched: PageSet): void {
   const pages = new Uint32Array(PAGES_AT_ONCE);
   const ranges = new Uint32Array(2 * PAGES_AT_ONCE);
   for (let count = touched.take(pages); count > 0; count = touched.take(pages)) {
@@ -162,14 +169,14 @@ function flush(memory: Memory, touched: PageSet): void {
       ranges[2 * i + 1] = PAGE_GRANULES;
     }
     memory.flushRanges(ranges, count, STEP.recoveryFlush);
+    if (memory.info.log === 'redo') wal.giveBack(pages, count);
   }
-  memory.fence(STEP.recoveryFence);
 }
 
 /** INV-REC-4 */
 function refuseDamage(reader: WalReader, line: number, seq: number): void {
   for (const later of reader.recordsAfter(seq)) {
-    if (later.seq - 1 - later.distance < seq) continue;
+    if (later.distance === WAL_MAX_DISTANCE || later.seq - 1 - later.distance < seq) continue;
     throw badRecord(line, `record ${seq}, which record ${later.seq} says was durable: the log is damaged`);
   }
 }

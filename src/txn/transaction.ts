@@ -7,12 +7,19 @@
  * INV-TXN-3  A stamp is used by one transaction or savepoint only; no handle carries the idle stamp.
  * INV-TXN-4  An operation that failed half way (no space) dooms the innermost transaction around it: even if
  *            the program swallows the error, it rolls back and the error is thrown again.
- * INV-TXN-5  After a flush or fence failed, nothing commits any more: what is durable is only known to recovery.
  *
  * It may not know what the bytes mean; heap and instances take part through `TxnParticipant`.
  */
-import { AsyncTxnError, IoError, PoisonedError, TxnRequiredError } from '../errors/index.js';
+import {
+  AsyncTxnError,
+  IoError,
+  PoisonedError,
+  PoolFullError,
+  PoolOpenError,
+  TxnRequiredError,
+} from '../errors/index.js';
 import type { TxnContext, TxnParticipant } from '../heap/index.js';
+import type { Health } from './health.js';
 import { type Hook, isThenable, refusePromise, runAfterRollback, runAll } from './hooks.js';
 import type { LogMark, TxnLog } from './txn-log.js';
 
@@ -46,14 +53,14 @@ export class Transactions<Owner> implements TxnContext {
   #depth = 0;
   #lastStamp: number;
   #doomed: unknown = null;
-  #poison: unknown = null;
+  readonly #health: Health;
   #countCommitted = 0;
   #countRolledBack = 0;
 
   /** @param lastStamp where the count of stamps starts */
   constructor(log: TxnLog, owner: Owner, lastStamp = 0) {
     this.#log = log;
-    log.onFailure = (error) => this.fail(error);
+    this.#health = log.health;
     this.#lastStamp = lastStamp;
     this.owner = owner;
   }
@@ -75,7 +82,7 @@ export class Transactions<Owner> implements TxnContext {
 
   /** False after a failure that left the memory in doubt. */
   get healthy(): boolean {
-    return this.#poison === null;
+    return this.#health.failure === null;
   }
 
   /** Runs `body` as a transaction, or as a savepoint of the one that runs. */
@@ -109,7 +116,7 @@ export class Transactions<Owner> implements TxnContext {
     } finally {
       // The stack overflowed between two steps of begin, commit or rollback. No call here: it could overflow as well.
       if (this.#depth !== depth) {
-        this.#poison ??= 'the call stack overflowed in a transaction';
+        this.#health.failure ??= 'the call stack overflowed in a transaction';
         this.#depth = depth;
         if (depth === 0) this.stamp = IDLE_STAMP;
         running = outer;
@@ -144,17 +151,17 @@ export class Transactions<Owner> implements TxnContext {
   /** The running transaction, or the savepoint, must not commit: `error` left something half done. */
   doom(error: unknown): void {
     this.#doomed ??= error;
-    if (error instanceof IoError) this.#poison ??= error;
+    if (error instanceof IoError) this.fail(error);
   }
 
   /** Something failed outside of any transaction after which nothing may commit. */
   fail(error: unknown): void {
-    this.#poison ??= error;
+    this.#health.fail(error);
   }
 
   /** The cause why nothing may commit any more is thrown; without effect while all is well. @throws PoisonedError */
   mustBeHealthy(): void {
-    if (this.#poison !== null) throw new PoisonedError(this.#poison);
+    if (this.#health.failure !== null) throw new PoisonedError(this.#health.failure);
   }
 
   /** Runs `hook` once the outermost transaction is durable; dropped if it, or the savepoint around it, rolls back. */
@@ -205,7 +212,7 @@ export class Transactions<Owner> implements TxnContext {
     try {
       this.#log.prepare();
     } catch (error) {
-      this.doom(error);
+      if (!(error instanceof PoolFullError || error instanceof PoolOpenError)) this.fail(error);
       throw error;
     }
   }
@@ -298,7 +305,7 @@ export class Transactions<Owner> implements TxnContext {
     try {
       this.#log.rollbackTo(savepoint.log);
     } catch (error) {
-      this.#poison ??= error;
+      this.fail(error);
       this.#doomed = new PoisonedError(new AggregateError([error, cause], 'rollback failed'));
       throw this.#doomed;
     } finally {
@@ -329,7 +336,7 @@ export class Transactions<Owner> implements TxnContext {
     try {
       this.#log.maintain(this.#inTxn);
     } catch (error) {
-      this.#poison ??= error;
+      this.fail(error);
     }
   }
 

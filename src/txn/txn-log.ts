@@ -3,6 +3,7 @@
  * at most one transaction is open at a time.
  */
 import type { LogKind } from '../memory/index.js';
+import type { Health } from './health.js';
 
 /** The epoch of a pool: from one opening to the next (docs/format.md). Records of other epochs are dead. */
 export interface LogEpoch {
@@ -18,8 +19,8 @@ export interface LogMark {
 
 export interface TxnLog {
   readonly kind: LogKind;
-  /** Told when the log fails behind the back of any transaction: nothing may commit from then on. */
-  onFailure: ((error: unknown) => void) | null;
+  /** Shared with the transactions: what either of them meets concerns both. */
+  readonly health: Health;
   /** Saves a range before it is stored to; when it returns, storing is allowed. @throws PoolFullError */
   snapshot(ref: number, granules: number): void;
   /** Notes a newly allocated range. When it returns, storing is allowed. */
@@ -27,7 +28,10 @@ export interface TxnLog {
   mark(): LogMark;
   /** Undoes everything since `mark`; the transaction goes on. */
   rollbackTo(mark: LogMark): void;
-  /** Makes room for what `commit` writes: whatever it throws, the transaction can still be rolled back. @throws PoolFullError */
+  /**
+   * Makes room for what `commit` writes. The transaction can still be rolled back, whatever this throws.
+   * @throws PoolFullError, PoolOpenError: the pool goes on; anything else leaves the log in doubt
+   */
   prepare(): void;
   /**
    * Ends the transaction as committed.

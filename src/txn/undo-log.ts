@@ -30,6 +30,7 @@ import {
 } from '../format/index.js';
 import { CONTROL, type Memory, type RecordWriter, STEP, type Views } from '../memory/index.js';
 import { GrowingWords } from './growing-words.js';
+import { Health } from './health.js';
 import {
   commitGranules,
   LINE_GRANULES,
@@ -72,7 +73,7 @@ interface UndoMark extends LogMark {
 
 export class UndoLog implements TxnLog {
   readonly kind = 'undo';
-  onFailure = null;
+  readonly health = new Health();
   readonly #memory: Memory;
   readonly #u32: Uint32Array;
   readonly #u8: Uint8Array;

@@ -22,11 +22,27 @@ import {
   type WalRecordWriter,
 } from '../memory/index.js';
 
+import type { GrowingWords } from './growing-words.js';
+
 const LINE_GRANULES = LINE_BYTES / GRANULE_BYTES;
 
 /** The lines that a record of so many granules takes. */
 export function walLines(granules: number): number {
   return Math.ceil(granules / LINE_GRANULES);
+}
+
+/** The most lines that a record of so many ranges and granules can take. */
+export function recordLines(ranges: number, granules: number): number {
+  return walLines(walRecordGranules(ranges, granules));
+}
+
+/** The lines that the record of these ranges takes, which may overlap; they are left as they are. */
+export function mergedLines(ranges: GrowingWords): number {
+  const pairs = ranges.words.slice(0, ranges.length);
+  const count = mergeRanges(pairs, ranges.length / 2);
+  let granules = 0;
+  for (let i = 0; i < count; i += 1) granules += pairs[2 * i + 1] as number;
+  return recordLines(count, granules);
 }
 
 export class PortableWalRecordWriter implements WalRecordWriter {

@@ -1,16 +1,17 @@
 /**
  * What keeps a write-ahead log in shape between transactions: when it is extended, when checkpoints run, who waits. All of
- * it goes on in steps, after a commit or from the event loop, each of which hands one job to the background.
+ * it goes on in steps, after a commit or from the event loop, most of which hand one job to the background.
  *
  * INV-WAL-5  The log is never larger than `walBytes`, but for a transaction that needs more alone, until the second
  *            checkpoint after it: when it is full, writers wait.
  */
 
-import { PoolClosedError, PoolFullError } from '../errors/index.js';
+import { PoisonedError, PoolClosedError, PoolFullError } from '../errors/index.js';
 import { LINE_BYTES } from '../format/index.js';
 import type { ActiveWal } from './active-wal.js';
 import { Checkpoint, type Pages } from './checkpoint.js';
 import { GroupCommit } from './group-commit.js';
+import type { Health } from './health.js';
 
 /** When the log is extended and checkpoints are made. */
 export interface UpkeepOptions {
@@ -28,8 +29,8 @@ export interface UpkeepHooks {
   poolBytes(): number;
   /** Notes in the pool's file the last record of which it may hold something; durable with its next sync. */
   markCheckpoint(seq: number): void;
-  /** Told when something fails outside of any transaction. */
-  onFailure(error: unknown): void;
+  /** Nothing is copied once it has failed; what fails here concerns it. */
+  readonly health: Health;
 }
 
 /** For `pool.stats()`. */
@@ -78,7 +79,7 @@ export class WalUpkeep {
     this.#maxLines = Math.floor(options.walBytes / LINE_BYTES);
     this.#hooks = hooks;
     this.#checkpoint = new Checkpoint(wal, pages, options.memoryBudget, (seq) => hooks.markCheckpoint(seq));
-    this.#group = new GroupCommit(wal, () => this.#isCrowded);
+    this.#group = new GroupCommit(wal, () => this.#isCrowded, hooks.health);
     wal.file.onProgress = () => this.#progress();
   }
 
@@ -104,13 +105,22 @@ export class WalUpkeep {
     this.#timer = setTimeout(() => {
       this.#timer = null;
       this.#guarded(() => {
-        if (!this.#checkpoint.active && !this.#extending) this.#startCheckpoint();
+        if (this.#extending) this.committed();
+        else if (!this.#checkpoint.active) this.#startCheckpoint();
       });
     }, checkpointInterval);
     this.#timer.unref();
   }
 
+  /** Nothing more is done: the pool has failed. */
+  stop(error: unknown): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#immediate !== null) clearImmediate(this.#immediate);
+    this.#group.fail(error);
+  }
+
   get isDue(): boolean {
+    if (this.#hooks.health.failure !== null) return false;
     if (this.#extending || this.#checkpoint.active) return !this.#wal.file.busy;
     return this.#isExtensionDue || this.#isCheckpointDue;
   }
@@ -131,12 +141,12 @@ export class WalUpkeep {
     const started = performance.now();
     const { ring } = this.#wal;
     this.#waits += 1;
-    this.settle();
-    if (ring.roomFor(lines) === 'none') {
-      this.#checkpoint.start(this.#hooks.poolBytes());
-      this.settle();
-      if (ring.roomFor(lines) === 'none') this.#wal.restart(lines, this.#hooks.poolBytes());
-    }
+    const isFull = (): boolean => ring.roomFor(lines) === 'none';
+    if (this.#extending) this.#finishExtension();
+    while (isFull() && this.#checkpoint.active) this.#checkpoint.step();
+    if (isFull()) this.#checkpoint.start(this.#hooks.poolBytes());
+    while (isFull() && this.#checkpoint.active) this.#checkpoint.step();
+    if (isFull()) this.#wal.restart(lines, this.#hooks.poolBytes());
     this.#waitMs += performance.now() - started;
   }
 
@@ -158,16 +168,16 @@ export class WalUpkeep {
   /** Resolves when all records so far are durable; null when they are and nobody need wait. */
   durable(): Promise<void> | null {
     const { file, ring, durableSeq } = this.#wal;
+    const { failure } = this.#hooks.health;
+    if (failure !== null) return Promise.reject(new PoisonedError(failure));
     const isDurable = file.synchronous || durableSeq === ring.seq - 1;
     return isDurable && !this.#isCrowded ? null : this.#group.wait();
   }
 
   close(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#immediate !== null) clearImmediate(this.#immediate);
     const { file } = this.#wal;
     file.onProgress = null;
-    this.#group.fail(file.failure ?? new PoolClosedError('waiting for a transaction to be durable'));
+    this.stop(file.failure ?? new PoolClosedError('waiting for a transaction to be durable'));
     file.close();
   }
 
@@ -238,8 +248,9 @@ export class WalUpkeep {
     const { file, ring } = this.#wal;
     const { walBytes } = this.#options;
     if (file.sizeBytes <= walBytes || ring.isWrapped) return;
-    if (ring.used === 0) this.#wal.restart(0, this.#hooks.poolBytes());
-    if (ring.head < this.#maxLines) this.#wal.cut(walBytes, this.#hooks.poolBytes());
+    const { poolBytes } = this.#checkpoint;
+    if (ring.used === 0) this.#wal.restart(0, poolBytes);
+    if (ring.head < this.#maxLines) this.#wal.cut(walBytes, poolBytes);
   }
 
   /** A step that started no job would wait for the next commit. */
@@ -261,12 +272,17 @@ export class WalUpkeep {
     });
   }
 
+  /** Runs something from the event loop. */
   #guarded(body: () => void): void {
+    const { health } = this.#hooks;
+    if (health.failure !== null) {
+      this.stop(health.failure); // it may have failed where nobody could be told
+      return;
+    }
     try {
       body();
     } catch (error) {
-      this.#hooks.onFailure(error);
-      this.#group.fail(error);
+      health.fail(error);
     }
   }
 }

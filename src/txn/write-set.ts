@@ -42,8 +42,9 @@ export class WriteSet {
     const to = this.#savedLength;
     if (to + count > this.#saved.length) this.#growSaved(to + count);
     copyWords(this.#i32, ref * 4, this.#saved, to, count);
-    this.#savedLength = to + count;
+    // In this order, and no call in between: whatever throws, entries and saved bytes belong together.
     this.#entries.pushPair(ref, granules);
+    this.#savedLength = to + count;
     return this.touch(ref, granules);
   }
 

@@ -223,7 +223,6 @@ describe('the order of calls', () => {
 
   it('is blocks and zeros before the sync of an extension', () => {
     expect(callsOf('wal.extend(131072);')).toEqual([
-      'open wal',
       'fallocate wal',
       'pwrite wal',
       'fdatasync wal',

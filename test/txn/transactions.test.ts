@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Field, i32, list, Persistent, type PersistentList, Pool } from '../../src/index.js';
 import { SimulatedMedium } from '../../src/testing/index.js';
+import { Health } from '../../src/txn/health.js';
 import { runningTransaction, Transactions, type TxnLog } from '../../src/txn/index.js';
 
 @Persistent()
@@ -221,7 +222,7 @@ it('throws what the body throws, unchanged, be it no error at all', () => {
 /** A log that does nothing: what is tested with it is bookkeeping in memory. */
 const noLog: TxnLog = {
   kind: 'undo',
-  onFailure: null,
+  health: new Health(),
   isDue: false,
   snapshot: () => undefined,
   fresh: () => undefined,
