@@ -222,10 +222,6 @@ describe('the order of calls', () => {
   });
 
   it('is blocks and zeros before the sync of an extension', () => {
-    expect(callsOf('wal.extend(131072);')).toEqual([
-      'fallocate wal',
-      'pwrite wal',
-      'fdatasync wal',
-    ]);
+    expect(callsOf('wal.extend(131072);')).toEqual(['fallocate wal', 'pwrite wal', 'fdatasync wal']);
   });
 });
