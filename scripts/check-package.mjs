@@ -50,7 +50,7 @@ function pack() {
   const [{ filename, files, size }] = Object.values(JSON.parse(output));
   const paths = files.map((file) => file.path);
   const allowed =
-    /^(dist\/.*\.(js|js\.map|d\.ts)|prebuilds\/linux-\w+\/perdure\.node|docs\/[\w/-]+\.md|native\/\w+\.[ch]|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
+    /^(dist\/.*\.(js|js\.map|d\.ts)|prebuilds\/linux-\w+\/perdure\.node|docs\/[\w/-]+\.md|native\/[\w-]+\.[ch]|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/;
   const required = [
     'dist/index.js',
     'dist/index.d.ts',
