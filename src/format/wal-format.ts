@@ -20,7 +20,8 @@ export const WAL_HEADER = {
   tailLine: { offset: 56, bytes: 8, what: 'where it starts, in lines of 64 bytes (u64)' },
   sizeBytes: { offset: 64, bytes: 8, what: 'size of the pool at that point (f64)' },
   fileBytes: { offset: 72, bytes: 8, what: 'the file is not shorter than this (f64)' },
-  reserved: { offset: 80, bytes: 16, what: 'zero' },
+  markedSeq: { offset: 80, bytes: 8, what: 'the checkpoint mark of the pool is not older than this (u64)' },
+  reserved: { offset: 88, bytes: 8, what: 'zero' },
 } as const satisfies Record<string, FormatField>;
 export const WAL_HEADER_BYTES = 96;
 export const WAL_HEADER_CHECKSUM_START = 16;
@@ -70,7 +71,10 @@ export function walRecordGranules(ranges: number, dataGranules: number): number 
   return Math.ceil((WAL_RECORD.ranges.offset + 8 * ranges) / GRANULE_BYTES) + dataGranules;
 }
 
-/** In the pool's file, in the page of header copy A: how far checkpoints of the write-ahead log have come. Missing or torn, it says nothing. */
+/**
+ * In the pool's file, in the page of header copy A: how far checkpoints of the write-ahead log have come. Two places, written
+ * in turn; the whole one with the higher number counts.
+ */
 export const CHECKPOINT_MARK = {
   checksum: { offset: 0, bytes: 4, what: 'CRC-32C of bytes 8 to 24' },
   reserved: { offset: 4, bytes: 4, what: 'zero' },
@@ -81,5 +85,5 @@ export const CHECKPOINT_MARK = {
     what: 'sequence number of the last record of which the file may hold something (u64)',
   },
 } as const satisfies Record<string, FormatField>;
-export const CHECKPOINT_MARK_OFFSET = 512;
+export const CHECKPOINT_MARK_OFFSETS = [512, 1024] as const;
 export const CHECKPOINT_MARK_BYTES = 24;

@@ -11,7 +11,7 @@ import { CorruptionError, PoolOpenError } from '../errors/index.js';
 import {
   CHECKPOINT_MARK,
   CHECKPOINT_MARK_BYTES,
-  CHECKPOINT_MARK_OFFSET,
+  CHECKPOINT_MARK_OFFSETS,
   crc32c,
   FEATURE,
   FORMAT_VERSION,
@@ -147,7 +147,9 @@ function flushCopy(memory: Memory, at: number): void {
 
 /** Notes the last record of a write-ahead log of which the file may hold something. Durable with the next sync. */
 export function writeCheckpointMark(memory: Memory, views: Views, walId: bigint, seq: number): void {
-  const at = REGION.headerA.offset + CHECKPOINT_MARK_OFFSET;
+  // In place of the older one: torn, it leaves the one before.
+  const [first, second] = CHECKPOINT_MARK_OFFSETS.map((offset) => readMark(views, walId, offset));
+  const at = REGION.headerA.offset + CHECKPOINT_MARK_OFFSETS[(first as number) <= (second as number) ? 0 : 1];
   views.u64[(at + CHECKPOINT_MARK.walId.offset) / 8] = walId;
   views.u64[(at + CHECKPOINT_MARK.seq.offset) / 8] = BigInt(seq);
   views.u32[(at + CHECKPOINT_MARK.checksum.offset) / 4] = markChecksum(views, at);
@@ -156,8 +158,12 @@ export function writeCheckpointMark(memory: Memory, views: Views, walId: bigint,
 
 /** What was noted last for this log; 0 when nothing was. */
 export function readCheckpointMark(views: Views, walId: bigint): number {
+  return Math.max(...CHECKPOINT_MARK_OFFSETS.map((offset) => readMark(views, walId, offset)));
+}
+
+function readMark(views: Views, walId: bigint, offset: number): number {
   const { u32, u64 } = views;
-  const at = REGION.headerA.offset + CHECKPOINT_MARK_OFFSET;
+  const at = REGION.headerA.offset + offset;
   const isWhole = u32[(at + CHECKPOINT_MARK.checksum.offset) / 4] === markChecksum(views, at);
   const isOurs = u64[(at + CHECKPOINT_MARK.walId.offset) / 8] === walId;
   return isWhole && isOurs ? Number(u64[(at + CHECKPOINT_MARK.seq.offset) / 8]) : 0;

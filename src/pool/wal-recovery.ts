@@ -38,12 +38,13 @@ export function recoverFromWal(input: WalInput): RecoveryResult | null {
       return null;
     }
     const header = neededHeader(wal, space.header, path);
+    const markedSeq = readCheckpointMark(input.views, header.walId);
+    if (markedSeq < header.markedSeq) throw outdated('older-pool', wal.path, path);
     // What the log's header names was durable when that was written.
     if (memory.sizeBytes < header.sizeBytes) throw truncated(path, memory.sizeBytes, header.sizeBytes);
     const start = REGION.anchors.offset / GRANULE_BYTES;
-    const markedSeq = readCheckpointMark(input.views, header.walId);
     const applied = replay({ ...input, wal, header, start, markedSeq });
-    if (applied === null) throw tooOld(wal.path, path);
+    if (applied === null) throw outdated('older-log', wal.path, path);
     const { records, sizeBytes } = applied;
     // A shared mapping was flushed as its domain needs it; the log was promised to survive power loss.
     if (memory.info.log === 'undo') memory.syncFile();
@@ -150,10 +151,12 @@ function mismatch(log: string, what: string): PoolOpenError {
   );
 }
 
-function tooOld(log: string, path: string): PoolOpenError {
+function outdated(which: 'older-log' | 'older-pool', log: string, path: string): PoolOpenError {
   return mismatch(
     log,
-    `${path} holds transactions that its write-ahead log ${log} lacks: this is an older copy of the log, or a part of it`,
+    which === 'older-log'
+      ? `${path} holds transactions that its write-ahead log ${log} lacks: this is an older copy of the log, or a part of it`
+      : `${log} goes on from a checkpoint that ${path} lacks: this is an older copy of the pool`,
   );
 }
 

@@ -4,7 +4,14 @@
  *
  * INV-WAL-4  The pool's header names a log only when that log's file and header are durable: [WAL 1] before [WAL 2].
  */
-import { INITIAL_WAL_BYTES, LINE_BYTES, SPAN_BYTES, WAL_MAX_DISTANCE } from '../format/index.js';
+import { PoolFullError } from '../errors/index.js';
+import {
+  INITIAL_WAL_BYTES,
+  LINE_BYTES,
+  MIN_WAL_BYTES,
+  SPAN_BYTES,
+  WAL_MAX_DISTANCE,
+} from '../format/index.js';
 import {
   type Memory,
   STEP,
@@ -34,6 +41,8 @@ export class ActiveWal {
   readonly ring: WalRing;
   /** Sequence number of the last record that is known to be durable. */
   durableSeq = 0;
+  /** The checkpoint mark in the pool's file. */
+  markedSeq = 0;
   readonly #identity: WalIdentity;
   readonly #portable: PortableWalRecordWriter;
   readonly #writer: WalRecordWriter;
@@ -49,7 +58,7 @@ export class ActiveWal {
     try {
       // What an older log left behind must not be taken for records or headers of this one.
       file.truncate(0);
-      file.extend(Math.min(INITIAL_WAL_BYTES, maxBytes));
+      firstExtent(file, Math.min(INITIAL_WAL_BYTES, maxBytes));
       const wal = new ActiveWal(file, views, identity);
       const header = wal.#encodeHeader({ line: FIRST_LINE, seq: 1 }, poolBytes, file.sizeBytes);
       file.write(walHeaderOffset(0), header, STEP.walCreate);
@@ -165,6 +174,17 @@ export class ActiveWal {
       tailLine: tail.line,
       sizeBytes,
       fileBytes,
+      markedSeq: this.markedSeq,
     });
+  }
+}
+
+/** A full disk may still have room for the smallest log, in which what is on it can be freed. */
+function firstExtent(file: WriteAheadLog, bytes: number): void {
+  try {
+    file.extend(bytes);
+  } catch (error) {
+    if (!(error instanceof PoolFullError) || bytes <= MIN_WAL_BYTES) throw error;
+    file.extend(MIN_WAL_BYTES);
   }
 }

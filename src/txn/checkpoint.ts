@@ -119,7 +119,10 @@ export class Checkpoint {
       return;
     }
     // That record is durable: a log without it is none of this pool as it is now.
-    if (this.#syncedSeq > 0) this.#mark(this.#syncedSeq);
+    if (this.#syncedSeq > this.#wal.markedSeq) {
+      this.#mark(this.#syncedSeq);
+      this.#wal.markedSeq = this.#syncedSeq;
+    }
     // [CHECKPOINT 3] [CHECKPOINT 4] [CHECKPOINT 5]
     const { at, bytes } = this.#wal.nextHeader(this.#end, this.#poolBytes);
     file.startComplete(at, bytes);

@@ -39,7 +39,7 @@ export interface ReplayInput {
   readonly header: WalHeader;
   /** First granule that a transaction may change. */
   readonly start: number;
-  /** The last record of which the pool's file may hold something, as far as is known. */
+  /** The pool's checkpoint mark: the last record of which its file may hold something. */
   readonly markedSeq: number;
 }
 
@@ -71,7 +71,7 @@ const HEADER_BYTES = WAL_RECORD.ranges.offset;
 
 /**
  * Applies the log; the caller then writes the pool's header.
- * @returns null when the log ends before `markedSeq`: it is not that of the pool as it is now, and nothing was changed
+ * @returns null when the log ends before `markedSeq`: it is an older copy, and nothing was changed
  * @throws CorruptionError, PoolFullError, IoError
  */
 export function replay(input: ReplayInput): ReplayResult | null {

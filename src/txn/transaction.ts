@@ -26,6 +26,8 @@ import type { LogMark, TxnLog } from './txn-log.js';
 /** The stamp while no transaction runs. */
 export const IDLE_STAMP = -1;
 const SEEN_SLOTS = 256;
+/** Made beforehand: where the stack has overflowed nothing can be called. */
+const OVERFLOWED = new Error('the call stack overflowed in a transaction');
 
 interface Savepoint {
   readonly log: LogMark;
@@ -51,6 +53,8 @@ export class Transactions<Owner> implements TxnContext {
   readonly #seenRef = new Uint32Array(SEEN_SLOTS);
   readonly #seenStamp = new Float64Array(SEEN_SLOTS);
   #depth = 0;
+  /** Participants are being told how it ended: if that throws, what they hold no longer fits the memory. */
+  #telling = false;
   #lastStamp: number;
   #doomed: unknown = null;
   readonly #health: Health;
@@ -115,8 +119,9 @@ export class Transactions<Owner> implements TxnContext {
       return depth === 0 ? this.#runOutermost(body, wait) : this.#runSavepoint(body);
     } finally {
       // The stack overflowed between two steps of begin, commit or rollback. No call here: it could overflow as well.
-      if (this.#depth !== depth) {
-        this.#health.failure ??= 'the call stack overflowed in a transaction';
+      if (this.#depth !== depth || this.#telling) {
+        this.#health.failure ??= OVERFLOWED;
+        this.#telling = false;
         this.#depth = depth;
         if (depth === 0) this.stamp = IDLE_STAMP;
         running = outer;
@@ -262,7 +267,9 @@ export class Transactions<Owner> implements TxnContext {
     if (!committed) this.rollbacks += 1;
     const count = this.#countParticipants;
     this.#countParticipants = 0;
+    this.#telling = true;
     for (let i = 0; i < count; i += 1) this.#participants[i]?.ended(committed);
+    this.#telling = false;
   }
 
   #runSavepoint<T>(body: () => T): T {
@@ -314,9 +321,11 @@ export class Transactions<Owner> implements TxnContext {
       this.rollbacks += 1;
     }
     this.#doomed = null;
+    this.#telling = true;
     for (let i = 0; i < this.#countParticipants; i += 1) {
       this.#participants[i]?.rolledBackTo(savepoint.marks[i] ?? 0);
     }
+    this.#telling = false;
     this.#onCommit.length = savepoint.onCommit;
     runAfterRollback(this.#onRollback.splice(savepoint.onRollback));
   }

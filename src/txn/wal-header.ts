@@ -34,6 +34,8 @@ export interface WalHeader extends WalIdentity {
   readonly sizeBytes: number;
   /** The log's file is not shorter than this. */
   readonly fileBytes: number;
+  /** The checkpoint mark that the pool has at least. */
+  readonly markedSeq: number;
 }
 
 /** What the file holds where the headers should be. */
@@ -68,6 +70,7 @@ export function encodeWalHeader(header: WalHeader): Uint8Array {
   view.setBigUint64(WAL_HEADER.tailLine.offset, BigInt(header.tailLine), true);
   view.setFloat64(WAL_HEADER.sizeBytes.offset, header.sizeBytes, true);
   view.setFloat64(WAL_HEADER.fileBytes.offset, header.fileBytes, true);
+  view.setBigUint64(WAL_HEADER.markedSeq.offset, BigInt(header.markedSeq), true);
   const checksum = crc32c(0, bytes, WAL_HEADER_CHECKSUM_START, WAL_HEADER_BYTES);
   view.setUint32(WAL_HEADER.checksum.offset, checksum, true);
   return bytes;
@@ -111,6 +114,7 @@ function readCopy(wal: WalFile, at: number): WalState {
       tailLine: Number(view.getBigUint64(WAL_HEADER.tailLine.offset, true)),
       sizeBytes: view.getFloat64(WAL_HEADER.sizeBytes.offset, true),
       fileBytes: view.getFloat64(WAL_HEADER.fileBytes.offset, true),
+      markedSeq: Number(view.getBigUint64(WAL_HEADER.markedSeq.offset, true)),
     },
   };
 }

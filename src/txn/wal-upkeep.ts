@@ -6,7 +6,7 @@
  *            checkpoint after it: when it is full, writers wait.
  */
 
-import { PoisonedError, PoolClosedError, PoolFullError } from '../errors/index.js';
+import { PerdureError, PoisonedError, PoolClosedError, PoolFullError } from '../errors/index.js';
 import { LINE_BYTES } from '../format/index.js';
 import type { ActiveWal } from './active-wal.js';
 import { Checkpoint, type Pages } from './checkpoint.js';
@@ -116,7 +116,7 @@ export class WalUpkeep {
   stop(error: unknown): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#immediate !== null) clearImmediate(this.#immediate);
-    this.#group.fail(error);
+    this.#group.fail(error instanceof PerdureError ? error : new PoisonedError(error));
   }
 
   get isDue(): boolean {

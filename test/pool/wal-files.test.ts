@@ -110,6 +110,15 @@ function left(count: number): Pair {
   return files;
 }
 
+/** The same for copies elsewhere, while the pool is open here. */
+function expectRefusedCopy(files: Pair): void {
+  const copy = `${path}.copy`;
+  put(files, copy);
+  expectError('LOG_MISMATCH', () => open(copy).close(), /older copy of the pool/);
+  expect(Buffer.compare(readFileSync(`${copy}-wal`), files.wal)).toBe(0);
+  put({}, copy);
+}
+
 /** Refused with this code, twice, and both files are as they were. */
 function expectRefused(files: Partial<Pair>, code: string, ...patterns: RegExp[]): void {
   put(files);
@@ -258,6 +267,21 @@ it('is refused with a copy of its log from before a checkpoint', () => {
   const again = open();
   expectDays(again, last);
   again.close();
+});
+
+it('is refused as an older copy beside a log that has seen a checkpoint since', () => {
+  const pool = open();
+  write(pool, 6);
+  const earlier = pair();
+  let last = 6;
+  const copies = [earlier.pool];
+  for (let checkpoints = 1; checkpoints < 4; checkpoints++) {
+    while ((pool.stats().wal?.checkpoints ?? 0) < checkpoints) write(pool, ++last);
+    const { wal, pool: now } = pair();
+    for (const copy of copies) expectRefusedCopy({ pool: copy, wal });
+    copies.push(now);
+  }
+  pool.close();
 });
 
 describe('a pool that was closed', () => {

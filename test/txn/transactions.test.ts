@@ -1,5 +1,6 @@
 /** What a program sees of transactions: stamps, hooks, dooming, promises, two pools at once, refusals. */
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import type { TxnParticipant } from '../../src/heap/index.js';
 import { Field, i32, list, Persistent, type PersistentList, Pool } from '../../src/index.js';
 import { SimulatedMedium } from '../../src/testing/index.js';
 import { Health } from '../../src/txn/health.js';
@@ -268,6 +269,30 @@ describe('stamps', () => {
     });
     expect(stamps).toEqual([2 ** 30, 2 ** 30 + 1, 2 ** 30, 2 ** 30 + 2, 2 ** 30]);
   });
+});
+
+it.each(['ended', 'rolledBackTo'] as const)('ends the pool when a participant fails in %s', (method) => {
+  const participant: Required<Pick<TxnParticipant, 'mark' | 'rolledBackTo' | 'ended'>> = {
+    mark: () => 0,
+    rolledBackTo: () => undefined,
+    ended: () => undefined,
+  };
+  const txn = new Transactions({ ...noLog, health: new Health() }, null);
+  const fails = (): void =>
+    txn.run(() => {
+      txn.enlist(participant);
+      participant[method] = failing(() => undefined);
+      try {
+        txn.run(failing(() => undefined));
+      } catch {
+        // swallowed by the program
+      }
+      participant.rolledBackTo = () => undefined;
+    });
+  expect(fails).toThrow();
+  participant.ended = () => undefined;
+  expect(txn.healthy).toBe(false);
+  expect(() => txn.run(() => undefined)).toThrow(/earlier/);
 });
 
 it('tells whoever takes part of the end once, however often it has enlisted', () => {
