@@ -2,7 +2,7 @@
  * A pool: one file of persistent objects, open in this process. Wires the layers together; the steps of opening
  * stand in `openPool` (open.ts).
  */
-import { PerdureError, SchemaError, ValueError } from '../errors/index.js';
+import { PerdureError, PoisonedError, SchemaError, ValueError } from '../errors/index.js';
 import { ANCHORS, REGION, type Ref } from '../format/index.js';
 import { bindingOfInstance, createInitial, fromPlain, type Plain, preview } from '../instance/index.js';
 import type { ClassOf } from '../layout/index.js';
@@ -185,7 +185,8 @@ export class Pool {
   /**
    * Closes the pool: its file is complete, unlocked and unmapped when this returns. Using it or its objects
    * afterwards throws PoolClosedError. Idempotent.
-   * @throws PerdureError OPTION when a transaction is running
+   * @throws PerdureError OPTION when a transaction is running; IoError when the last changes cannot be made durable;
+   * PoisonedError when something failed in the background and no other error has said so
    */
   close(): void {
     if (this.#closed) return;
@@ -207,6 +208,8 @@ export class Pool {
         memory.close();
       }
     }
+    const { failure, told } = log.health;
+    if (failure !== null && !told) throw new PoisonedError(failure);
   }
 
   [Symbol.dispose](): void {

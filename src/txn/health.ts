@@ -7,6 +7,8 @@
 export class Health {
   /** The first failure; null while all is well. Set directly only where no call may be made. */
   failure: unknown = null;
+  /** Whether an error has told the program of it: what happens in the background must not end with a close that looks clean. */
+  told = false;
   /** Told of the first failure, so that nobody goes on waiting. */
   onFailure: ((error: unknown) => void) | null = null;
 

@@ -121,6 +121,7 @@ export class Transactions<Owner> implements TxnContext {
       // The stack overflowed between two steps of begin, commit or rollback. No call here: it could overflow as well.
       if (this.#depth !== depth || this.#telling) {
         this.#health.failure ??= OVERFLOWED;
+        this.#health.told = true;
         this.#telling = false;
         this.#depth = depth;
         if (depth === 0) this.stamp = IDLE_STAMP;
@@ -161,12 +162,16 @@ export class Transactions<Owner> implements TxnContext {
 
   /** Something failed outside of any transaction after which nothing may commit. */
   fail(error: unknown): void {
+    this.#health.told = true; // by the caller, who throws it
     this.#health.fail(error);
   }
 
   /** The cause why nothing may commit any more is thrown; without effect while all is well. @throws PoisonedError */
   mustBeHealthy(): void {
-    if (this.#health.failure !== null) throw new PoisonedError(this.#health.failure);
+    const { failure } = this.#health;
+    if (failure === null) return;
+    this.#health.told = true;
+    throw new PoisonedError(failure);
   }
 
   /** Runs `hook` once the outermost transaction is durable; dropped if it, or the savepoint around it, rolls back. */
@@ -345,7 +350,7 @@ export class Transactions<Owner> implements TxnContext {
     try {
       this.#log.maintain(this.#inTxn);
     } catch (error) {
-      this.fail(error);
+      this.#health.fail(error);
     }
   }
 

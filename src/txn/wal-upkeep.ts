@@ -116,6 +116,7 @@ export class WalUpkeep {
   stop(error: unknown): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#immediate !== null) clearImmediate(this.#immediate);
+    if (this.#group.size > 0) this.#hooks.health.told = true;
     this.#group.fail(error instanceof PerdureError ? error : new PoisonedError(error));
   }
 

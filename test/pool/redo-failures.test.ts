@@ -213,3 +213,21 @@ it('files that are moved while they are open stay one pool, and leave those alon
   }
   rmSync(folder, { recursive: true });
 });
+
+it('close tells of a failure in the background that nobody was told of', async () => {
+  for (const tell of [false, true]) {
+    const medium = new SimulatedMedium();
+    const pool = open(medium, { checkpointInterval: 1 });
+    count(pool, 3);
+    medium.inject({ operation: 'pageSync', at: 1 });
+    await sleep(30);
+    if (tell) expectError('POISONED', () => pool.txn(() => undefined));
+    if (tell) pool.close();
+    else expectError('POISONED', () => pool.close());
+    expect(pool.closed).toBe(true);
+    pool.close();
+    const again = open(medium);
+    expect(again.root(Root).n).toBe(3);
+    again.close();
+  }
+});
