@@ -264,20 +264,22 @@ describe('worker threads', () => {
     if (workerData.wait) { globalThis.keep = mapping; setInterval(() => keep, 1000); }
     parentPort.postMessage('open');`;
 
-  const startWorker = async (flags: object): Promise<Worker> => {
+  const startWorker = async (flags: object): Promise<{ worker: Worker; exited: Promise<unknown> }> => {
     const worker = new Worker(workerScript, {
       eval: true,
       workerData: { addon: addonPath(), path, ...flags },
     });
+    // Listened for from the start: the last message and the exit may come in one go.
+    const exited = once(worker, 'exit');
     await once(worker, 'message');
-    return worker;
+    return { worker, exited };
   };
 
   it('opens and closes in a worker', async () => {
     createFile();
     for (let i = 1; i <= 3; i++) {
-      const worker = await startWorker({ close: true });
-      await once(worker, 'exit');
+      const { exited } = await startWorker({ close: true });
+      await exited;
       const memory = backend.open(openOptions(path));
       expect(new Uint32Array(memory.buffer)[0]).toBe(i);
       memory.close();
@@ -287,8 +289,10 @@ describe('worker threads', () => {
   it('is locked against other threads, and free when a worker ends without closing', async () => {
     createFile();
     for (const how of ['exit', 'terminate', 'spin'] as const) {
-      const worker = await startWorker(how === 'spin' ? { spin: true } : { wait: how === 'terminate' });
-      if (how === 'exit') await once(worker, 'exit');
+      const { worker, exited } = await startWorker(
+        how === 'spin' ? { spin: true } : { wait: how === 'terminate' },
+      );
+      if (how === 'exit') await exited;
       else {
         expect(caught(() => backend.open(openOptions(path)))).toMatchObject({ code: 'LOCKED' });
         await worker.terminate();
@@ -304,7 +308,7 @@ describe('worker threads', () => {
       for (let i = 0; i < 4; i++) {
         path = join(directory, `${round}-${i}.pool`);
         createFile();
-        workers.push(await startWorker({ spin: i % 2 === 0, wait: true }));
+        workers.push((await startWorker({ spin: i % 2 === 0, wait: true })).worker);
       }
       await Promise.all(workers.map((worker) => worker.terminate()));
     }
